@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only place where a compiler extension may be named. Freestanding.
+#ifndef SUPPORT_COMPILER_H
+#define SUPPORT_COMPILER_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define WARN_UNUSED       __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define LIKELY(x)         __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define NO_RETURN         __attribute__((noreturn))
+#define ALWAYS_INLINE     __attribute__((always_inline)) inline
+#define NO_INLINE         __attribute__((noinline))
+#else
+#define WARN_UNUSED
+#define PRINTF_LIKE(f, a)
+#define LIKELY(x)   (x)
+#define UNLIKELY(x) (x)
+#define NO_RETURN
+#define ALWAYS_INLINE inline
+#define NO_INLINE
+#endif
+
+#define COUNT_OF(array)         (sizeof(array) / sizeof((array)[0]))
+#define CONTAINER_OF(p, type, m) ((type *)(void *)((char *)(p)-offsetof(type, m)))
+
+#endif
