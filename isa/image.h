@@ -63,7 +63,7 @@ typedef struct isa_note {
     uint64_t reserved[4];
 } isa_note_t;
 _Static_assert(sizeof(isa_dim_t) == 16 && sizeof(isa_io_t) == 136, "io entry");
-_Static_assert(sizeof(isa_note_t) == 136, "note");
+_Static_assert(sizeof(isa_note_t) == 128, "note");
 
 #define ISA_IMAGE_MAY_GROW 1u // the program may call heap() for more than heap_min
 
