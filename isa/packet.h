@@ -35,8 +35,8 @@ enum {
 #include "isa/packet.def"
 };
 
-// --- Ring packets
-// ------------------------------------------------------------------------------------
+// --- Ring packets ---
+
 typedef struct isa_ring_nop {
     uint8_t op, flags;
     uint8_t reserved[54];
@@ -127,8 +127,8 @@ typedef union isa_ring_packet {
     uint64_t words[8];
 } isa_ring_packet_t;
 
-// --- Command-buffer packets
-// --------------------------------------------------------------------------
+// --- Command-buffer packets ---
+
 typedef struct isa_ib_head {
     uint8_t op, flags;
     uint16_t reserved;
@@ -217,16 +217,18 @@ typedef union isa_ib_packet {
 #include "isa/packet.def"
 _Static_assert(sizeof(isa_ring_packet_t) == ISA_RING_SLOT_BYTES, "ring slot");
 
-// --- Checks
-// -------------------------------------------------------------------------------------------- True
+// --- Checks ---
+
+// True
 // when the packet's op, flags and reserved bytes are as the table says for this node. Sizes and
 // addresses are for the card to check as it uses them.
 bool isa_ring_packet_valid(const isa_ring_packet_t *packet, uint32_t node);
 // True when a whole, well-formed packet of known op stands at the front of `bytes` bytes.
 bool isa_ib_packet_valid(const void *packet, uint64_t bytes);
 
-// --- Buffers that a command buffer names
-// ----------------------------------------------------------------- TIME writes this.
+// --- Buffers that a command buffer names ---
+
+// TIME writes this.
 typedef struct isa_time {
     uint64_t clock_ns; // CLOCK
     uint64_t cycles;   // modelled cycles of the context in all
