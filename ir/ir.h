@@ -159,6 +159,7 @@ typedef struct ir_blob {
     const uint8_t *data;  // in a mapped file, or in an arena that outlives the module; never NULL
                           // unless `pack` is set
     struct ir_pack *pack; // made from another blob when written (layout); or NULL
+    bool owned;           // data lies in this module's arena (ir_module_clone copies it)
 } ir_blob_t;
 
 // A packed copy: out element [i0..i5] (row major over dims) is source element
