@@ -36,7 +36,7 @@ void *arena_memdup(arena_t *arena, const void *data, size_t bytes);
 char *arena_printf(arena_t *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 char *arena_vprintf(arena_t *arena, const char *format, va_list args);
 
-#define ARENA_NEW(arena, type)         ((type *)arena_must_alloc(arena, sizeof(type)))
+#define ARENA_NEW(arena, type)          ((type *)arena_must_alloc(arena, sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_must_calloc(arena, count, sizeof(type)))
 
 // Growable array inside an arena. `array`, `n_x` and `cap` are three lvalues that the caller keeps;

@@ -21,7 +21,7 @@
 #define NO_INLINE
 #endif
 
-#define COUNT_OF(array)         (sizeof(array) / sizeof((array)[0]))
+#define COUNT_OF(array)          (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(p, type, m) ((type *)(void *)((char *)(p)-offsetof(type, m)))
 
 #endif

@@ -47,8 +47,8 @@ void diag_deinit(diag_t *diag);
 
 // Records an entry and returns `code`, so that `return DIAG_ERROR_AT(...)` reads well.
 status_t diag_report(diag_t *diag, diag_severity_t severity, status_t code,
-                     const diag_where_t *where, const char *hint, const char *file,
-                     int source_line, const char *format, ...) PRINTF_LIKE(8, 9);
+                     const diag_where_t *where, const char *hint, const char *file, int source_line,
+                     const char *format, ...) PRINTF_LIKE(8, 9);
 
 #define DIAG_FAIL(diag, code, where, hint, ...)                                                    \
     diag_report(diag, DIAG_ERROR, code, where, hint, __FILE__, __LINE__, __VA_ARGS__)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash map in an arena: from bytes (strings, pointers, keys made of words) to a pointer-sized value.
+// Hash map in an arena: from bytes (strings, pointers, keys made of words) to a pointer-sized
+// value.
 #ifndef SUPPORT_MAP_H
 #define SUPPORT_MAP_H
 

@@ -71,8 +71,15 @@ $symbols"
     [ "$failures" = 0 ]
 }
 
+# Sources look as the tree's .clang-format says. No ctest test: ./check runs it as a stage.
+check_format() {
+    command -v clang-format >/dev/null 2>&1 || bad "clang-format is missing"
+    sources | tr '\n' '\0' | xargs -0 clang-format --dry-run -Werror || failures=1
+    [ "$failures" = 0 ]
+}
+
 case "$check" in
-includes | readmes | files | globals) "check_$check" ;;
+includes | readmes | files | globals | format) "check_$check" ;;
 *)
     echo "no such check: $check"
     exit 2
