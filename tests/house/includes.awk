@@ -7,7 +7,7 @@ BEGIN {
     n = split("assert complex ctype errno fenv inttypes locale math setjmp signal stdatomic stdio " \
               "stdlib string tgmath threads time uchar wchar wctype", w, " ")
     for (i = 1; i <= n; i++) libc_header[w[i] ".h"] = 1
-    n = split("compiler status checked dtype list mem", w, " ")
+    n = split("compiler status checked dtype list mem numeric", w, " ")
     for (i = 1; i <= n; i++) base_header["support/" w[i] ".h"] = 1
     while ((getline line < table) > 0) {
         if (line ~ /^#/ || line ~ /^[ \t]*$/) continue
