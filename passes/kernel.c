@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "passes/kernel.h"
+
+#include <string.h>
+
+#include "support/map.h"
+
+bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, int64_t *out) {
+    char name[24];
+    snprintf(name, sizeof name, "order%u", result);
+    size_t n = ir_get_ints(kernel, name, rank, out);
+    if (n == rank && rank > 0)
+        return true;
+    for (uint32_t d = 0; d < rank; d++)
+        out[d] = d;
+    return false;
+}
+
+void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
+                             const int64_t *order) {
+    char name[24];
+    snprintf(name, sizeof name, "order%u", result);
+    ir_set_ints(m, kernel, name, rank, order);
+}
+
+typedef struct wrap {
+    ir_module_t *m;
+    arena_t *scratch;
+    map_t inside;  // op -> op
+    map_t mapping; // outer value -> value in the region
+    ir_value_t **inputs, **outputs;
+    size_t n_inputs, cap_inputs, n_outputs, cap_outputs;
+} wrap_t;
+
+static void collect_inputs(wrap_t *w, const ir_op_t *op) {
+    for (uint32_t i = 0; i < op->n_operands; i++) {
+        ir_value_t *value = ir_operand(op, i);
+        if (!value || (value->def && map_get_ptr(&w->inside, value->def)))
+            continue;
+        size_t k = 0;
+        while (k < w->n_inputs && w->inputs[k] != value)
+            k++;
+        if (k < w->n_inputs)
+            continue;
+        ARENA_GROW(w->scratch, w->inputs, w->cap_inputs, w->n_inputs + 1);
+        w->inputs[w->n_inputs++] = value;
+    }
+}
+
+static void collect_outputs(wrap_t *w, const ir_op_t *op) {
+    for (uint32_t r = 0; r < op->n_results; r++) {
+        bool outside = false;
+        for (const ir_use_t *use = op->results[r]->first_use; use; use = use->next)
+            outside |= !map_get_ptr(&w->inside, use->user);
+        if (!outside)
+            continue;
+        ARENA_GROW(w->scratch, w->outputs, w->cap_outputs, w->n_outputs + 1);
+        w->outputs[w->n_outputs++] = op->results[r];
+    }
+}
+
+// Clones the ops into the kernel's region, ending in yield.
+static void fill_region(wrap_t *w, ir_op_t *kernel, size_t n_ops, ir_op_t *const *ops) {
+    ir_block_t *block = kernel_block(kernel);
+    for (size_t i = 0; i < w->n_inputs; i++) {
+        ir_value_t *arg = ir_block_add_arg(w->m, block, w->inputs[i]->type, w->inputs[i]->name);
+        map_put_ptr(&w->mapping, w->inputs[i], arg);
+    }
+    ir_builder_t b;
+    ir_builder_end(&b, w->m, block);
+    for (size_t i = 0; i < n_ops; i++) {
+        b.origins = ops[i]->origins;
+        b.n_origins = ops[i]->n_origins;
+        (void)ir_clone(&b, ops[i], &w->mapping);
+    }
+    ir_value_t **yields = ARENA_ARRAY(w->scratch, ir_value_t *, w->n_outputs);
+    for (size_t i = 0; i < w->n_outputs; i++)
+        yields[i] = map_get_ptr(&w->mapping, w->outputs[i]);
+    b.n_origins = 0;
+    (void)ir_build(&b, IR_yield, (uint32_t)w->n_outputs, yields, 0, NULL);
+}
+
+ir_op_t *kernel_create(ir_module_t *m, arena_t *scratch, const char *template_name, size_t n_ops,
+                       ir_op_t *const *ops) {
+    wrap_t w = {.m = m, .scratch = scratch};
+    map_init(&w.inside, scratch);
+    map_init(&w.mapping, scratch);
+    for (size_t i = 0; i < n_ops; i++)
+        map_put_ptr(&w.inside, ops[i], ops[i]);
+    for (size_t i = 0; i < n_ops; i++) {
+        collect_inputs(&w, ops[i]);
+        collect_outputs(&w, ops[i]);
+    }
+    const ir_type_t **types = ARENA_ARRAY(scratch, const ir_type_t *, w.n_outputs);
+    for (size_t i = 0; i < w.n_outputs; i++)
+        types[i] = w.outputs[i]->type;
+    ir_builder_t b;
+    ir_builder_before(&b, m, ops[n_ops - 1]);
+    b.n_origins = 0;
+    ir_op_t *kernel =
+        ir_build(&b, IR_kernel, (uint32_t)w.n_inputs, w.inputs, (uint32_t)w.n_outputs, types);
+    (void)ir_region_new(m, kernel);
+    ir_set_string(m, kernel, "template", template_name);
+    for (size_t i = 0; i < n_ops; i++)
+        ir_add_origins(m, kernel, ops[i]->origins, ops[i]->n_origins);
+    fill_region(&w, kernel, n_ops, ops);
+    for (size_t i = 0; i < w.n_outputs; i++) {
+        kernel->results[i]->name = w.outputs[i]->name;
+        ir_replace_uses(w.outputs[i], kernel->results[i]);
+    }
+    for (size_t i = n_ops; i-- > 0;)
+        ir_erase(ops[i]);
+    return kernel;
+}

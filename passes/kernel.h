@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the passes between fuse and tile know about kernels.
+#ifndef PASSES_KERNEL_H
+#define PASSES_KERNEL_H
+
+#include "ir/ir.h"
+
+#define KERNEL_CONTRACTION "contraction"
+#define KERNEL_WINDOW      "window"
+#define KERNEL_LOOPS       "loops"
+#define KERNEL_MOVEMENT    "movement"
+#define KERNEL_DEVLIB      "devlib"
+
+#define KERNEL_MAX_OPERANDS 64
+
+static inline ir_block_t *kernel_block(const ir_op_t *kernel) { return kernel->regions[0]->block; }
+
+// Template name of a kernel, never NULL.
+static inline const char *kernel_template(const ir_op_t *kernel) {
+    return ir_get_string(kernel, "template", "");
+}
+
+// Order of dims in memory, outermost first, of a kernel's result: attribute "order<i>"; row major
+// when absent. Fills `out` with rank entries and returns true when it is not row major.
+bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, int64_t *out);
+void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
+                             const int64_t *order);
+
+// Wraps `ops` (in program order, one block) into a kernel at the place of the last of them.
+// Operands: values from outside that they read; results: their values that are used outside.
+ir_op_t *kernel_create(ir_module_t *m, arena_t *scratch, const char *template_name, size_t n_ops,
+                       ir_op_t *const *ops);
+
+#endif
