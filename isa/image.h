@@ -11,6 +11,9 @@
 // Only R_RISCV_RELATIVE relocations are allowed, in writable segments; the loader applies them.
 // The note (name "Xaccel", type ISA_NOTE_XACCEL) holds isa_note_t, then its tables and strings.
 // All offsets are from the start of the note's descriptor. Everything is hostile until checked.
+// The note section is 8-byte aligned, and so is its descriptor: name and descriptor are padded to 8
+// (as ELF does in notes of alignment 8), so that it begins 24 bytes into the section. The debug
+// section is 8-byte aligned too. The program is linked at address 0, with --no-relr.
 #ifndef ISA_IMAGE_H
 #define ISA_IMAGE_H
 
@@ -99,7 +102,7 @@ typedef struct isa_image {
     const char *strings;         // NUL inside every string's range was checked
     uint32_t n_segments;
     isa_segment_t segments[ISA_MAX_SEGMENTS];
-    uint64_t entry;              // VA relative to the first segment
+    uint64_t entry;              // image-relative (images are linked at 0)
     uint64_t text_offset;        // VA of .text
     const uint8_t *rela;         // Elf64_Rela table, or NULL
     uint64_t n_rela;
@@ -120,5 +123,8 @@ uint64_t isa_image_span(const isa_image_t *image);
 // Node of a code offset, or NULL.
 const isa_debug_node_t *isa_image_node(const isa_image_t *image, uint64_t text_offset,
                                        const char **out_name, const char **out_op);
+// Node of the debug map by its index (ISA_ECALL_NODE, fault records), or NULL.
+const isa_debug_node_t *isa_image_node_at(const isa_image_t *image, uint64_t index,
+                                          const char **out_name, const char **out_op);
 
 #endif
