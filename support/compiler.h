@@ -21,6 +21,15 @@
 #define NO_INLINE
 #endif
 
+// In a loop that waits for another thread.
+#if defined(__x86_64__) || defined(__i386__)
+#define CPU_PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#define CPU_PAUSE() __asm__ volatile("yield")
+#else
+#define CPU_PAUSE() ((void)0)
+#endif
+
 #define COUNT_OF(array)          (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(p, type, m) ((type *)(void *)((char *)(p)-offsetof(type, m)))
 
