@@ -32,7 +32,7 @@ bool parse_u64(parser_t *p, uint64_t *out) {
 
 bool parse_i64(parser_t *p, int64_t *out) {
     bool negative;
-    uint64_t magnitude;
+    uint64_t magnitude = 0;
     if (!parse_take(p, '-', &negative) || !parse_u64(p, &magnitude))
         return false;
     if (magnitude > (uint64_t)INT64_MAX + (negative ? 1 : 0))
@@ -42,7 +42,7 @@ bool parse_i64(parser_t *p, int64_t *out) {
 }
 
 bool parse_i64s(parser_t *p, uint32_t max, int64_t *out, uint32_t *out_n) {
-    bool more = !parse_at(p, ']');
+    bool more = false;
     *out_n = 0;
     if (!parse_expect(p, '['))
         return false;
@@ -104,7 +104,7 @@ static const ir_expr_t *apply(ir_module_t *m, int kind, const ir_expr_t *a, cons
 }
 
 static bool parse_function(parser_t *p, int kind, const ir_expr_t **out) {
-    const ir_expr_t *a, *b;
+    const ir_expr_t *a = NULL, *b = NULL;
     if (!parse_next(p) || !parse_expect(p, '(') || !parse_expr(p, &a) || !parse_expect(p, ',') ||
         !parse_expr(p, &b) || !parse_expect(p, ')'))
         return false;
@@ -120,8 +120,8 @@ static int function_at(const parser_t *p) {
 }
 
 static bool parse_primary(parser_t *p, const ir_expr_t **out) {
-    int64_t value;
-    const ir_symbol_t *symbol;
+    int64_t value = 0;
+    const ir_symbol_t *symbol = NULL;
     if (parse_at(p, '-') || p->token.kind == TOKEN_NUMBER) {
         if (!parse_i64(p, &value))
             return false;
@@ -227,9 +227,9 @@ static bool parse_dims(parser_t *p, bool unknown, const ir_expr_t *const **out, 
 
 static bool parse_tensor(parser_t *p, const ir_type_t **out) {
     const ir_expr_t *const *dims;
-    dtype_t elem;
-    size_t rank;
-    bool unranked;
+    dtype_t elem = DTYPE_NONE;
+    size_t rank = 0;
+    bool unranked = false;
     if (!parse_expect(p, '<') || !parse_dtype(p, &elem) || !parse_take(p, '*', &unranked))
         return false;
     if (unranked) {
@@ -244,8 +244,8 @@ static bool parse_tensor(parser_t *p, const ir_type_t **out) {
 
 static bool parse_buffer(parser_t *p, const ir_type_t **out) {
     const ir_expr_t *const *dims, *const *strides = NULL;
-    dtype_t elem;
-    size_t space, rank, n_strides;
+    dtype_t elem = DTYPE_NONE;
+    size_t space = 0, rank = 0, n_strides = 0;
     if (!parse_expect(p, '<') ||
         !parse_word(p, ir_space_texts, COUNT_OF(ir_space_texts), "dram, sram or lm", &space) ||
         !parse_dtype(p, &elem) || !parse_dims(p, false, &dims, &rank))
@@ -261,9 +261,9 @@ static bool parse_buffer(parser_t *p, const ir_type_t **out) {
 }
 
 bool parse_type(parser_t *p, const ir_type_t **out) {
-    const char *name;
-    size_t handle;
-    dtype_t elem;
+    const char *name = NULL;
+    size_t handle = 0;
+    dtype_t elem = DTYPE_NONE;
     if (!parse_text(p, TOKEN_NAME, "a type", &name))
         return false;
     if (strcmp(name, "tensor") == 0)
@@ -332,8 +332,8 @@ static bool parse_list(parser_t *p, ir_op_t *op, const ir_attr_info_t *info) {
 }
 
 static bool parse_number_attr(parser_t *p, ir_op_t *op, const ir_attr_info_t *info) {
-    int64_t i;
-    double f;
+    int64_t i = 0;
+    double f = 0;
     if (info->kind == IR_ATTR_INT) {
         if (!parse_i64(p, &i))
             return false;
@@ -347,13 +347,13 @@ static bool parse_number_attr(parser_t *p, ir_op_t *op, const ir_attr_info_t *in
 }
 
 static bool parse_attr_value(parser_t *p, ir_op_t *op, const ir_attr_info_t *info) {
-    const char *text;
-    const ir_expr_t *e;
-    const ir_expr_t *const *exprs;
-    const ir_blob_t *blob;
-    const ir_symbol_t *symbol;
-    dtype_t dtype;
-    size_t n;
+    const char *text = NULL;
+    const ir_expr_t *e = NULL;
+    const ir_expr_t *const *exprs = NULL;
+    const ir_blob_t *blob = NULL;
+    const ir_symbol_t *symbol = NULL;
+    dtype_t dtype = DTYPE_NONE;
+    size_t n = 0;
     bool ok = false;
     switch (info->kind) {
     case IR_ATTR_INT:
