@@ -185,24 +185,11 @@ static bool start_anchor(fuse_t *f, ir_op_t *op) {
 
 // First axis of a reduction over all trailing axes, or -1 when it is not of that kind.
 static int trailing_axis(const ir_op_t *op) {
-    const ir_type_t *x = ir_operand(op, 0)->type;
-    int64_t rank = x->rank;
-    if (op->code == IR_softmax || op->code == IR_layer_norm) {
-        int64_t axis = ir_get_int(op, "axis", -1);
-        axis = axis < 0 ? axis + rank : axis;
-        return op->code == IR_softmax && axis != rank - 1 ? -1 : (int)axis;
-    }
-    int64_t axes[IR_MAX_RANK];
-    size_t n = ir_get_ints(op, "axes", IR_MAX_RANK, axes);
-    if (!ir_get(op, "axes"))
-        return 0;
-    bool reduced[IR_MAX_RANK] = {false};
-    for (size_t i = 0; i < n; i++)
-        reduced[(axes[i] + rank) % rank] = true;
-    int64_t first = rank;
-    while (first > 0 && reduced[first - 1])
-        first--;
-    return (int64_t)n == rank - first && first < rank ? (int)first : -1;
+    uint32_t mask = kernel_row_axes(op), rank = ir_operand(op, 0)->type->rank;
+    uint32_t first = 0;
+    while (first < rank && !(mask >> first & 1))
+        first++;
+    return mask != 0 && mask >> first == (1u << (rank - first)) - 1 ? (int)first : -1;
 }
 
 static bool is_row_op(const ir_op_t *op) {

@@ -23,6 +23,36 @@ void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, u
     ir_set_ints(m, kernel, name, rank, order);
 }
 
+uint32_t kernel_row_axes(const ir_op_t *op) {
+    if (op->n_operands == 0 || !ir_operand(op, 0))
+        return 0;
+    int64_t rank = ir_operand(op, 0)->type->rank, axes[IR_MAX_RANK];
+    uint32_t all = (1u << rank) - 1;
+    int64_t axis = ir_get_int(op, "axis", op->code == IR_argreduce || op->code == IR_cumulate ? 0 : -1);
+    axis = axis < 0 ? axis + rank : axis;
+    switch (op->code) {
+    case IR_softmax:
+    case IR_argreduce:
+    case IR_cumulate:
+        return 1u << axis;
+    case IR_layer_norm:
+        return all & ~((1u << axis) - 1);
+    case IR_instance_norm:
+        return all & ~3u;
+    case IR_reduce: {
+        if (!ir_get(op, "axes"))
+            return all;
+        uint32_t mask = 0;
+        size_t n = ir_get_ints(op, "axes", IR_MAX_RANK, axes);
+        for (size_t i = 0; i < n; i++)
+            mask |= 1u << ((axes[i] + rank) % rank);
+        return mask;
+    }
+    default:
+        return 0;
+    }
+}
+
 typedef struct wrap {
     ir_module_t *m;
     arena_t *scratch;

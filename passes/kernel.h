@@ -26,6 +26,10 @@ bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, 
 void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
                              const int64_t *order);
 
+// Axes that a row op (softmax, layer_norm, instance_norm, reduce, argreduce, cumulate) needs whole,
+// a bit an axis of operand 0; 0 for other ops.
+uint32_t kernel_row_axes(const ir_op_t *op);
+
 // Wraps `ops` (in program order, one block) into a kernel at the place of the last of them.
 // Operands: values from outside that they read; results: their values that are used outside.
 ir_op_t *kernel_create(ir_module_t *m, arena_t *scratch, const char *template_name, size_t n_ops,

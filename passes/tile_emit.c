@@ -129,8 +129,24 @@ void tile_end(tile_t *t) {
 
 // --- Copies -------------------------------------------------------------------------------------
 
+// Larger strides of the destination outside.
+static void sort_copy(tv_t *dst, tv_t *src) {
+    for (uint32_t i = 1; i < dst->rank; i++)
+        for (uint32_t d = i; d > 0; d--) {
+            int64_t outer = tile_nominal(dst->strides[d - 1]), inner = tile_nominal(dst->strides[d]);
+            if (outer >= inner)
+                break;
+            int64_t perm[TV_MAX_RANK];
+            for (uint32_t k = 0; k < dst->rank; k++)
+                perm[k] = k == d ? d - 1 : k == d - 1 ? d : k;
+            *dst = tv_permute(*dst, perm);
+            *src = tv_permute(*src, perm);
+        }
+}
+
 // Drops dims of 1 and merges neighbours that are contiguous on both sides.
 static void simplify_copy(ir_module_t *m, tv_t *dst, tv_t *src) {
+    sort_copy(dst, src);
     for (uint32_t d = dst->rank; d-- > 0;)
         if (ir_expr_equals(dst->dims[d], 1) && dst->rank > 1) {
             *dst = tv_drop(*dst, d);
