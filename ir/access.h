@@ -28,10 +28,11 @@ typedef struct ir_access {
     uint32_t operand; // index in the op
 } ir_access_t;
 
-#define IR_MAX_ACCESSES 16
+#define IR_MAX_ACCESSES 128 // a kernel may have that many buffers; more ends the process
 // Accesses of one op itself (not of its regions). Returns the count.
 size_t ir_accesses(ir_module_t *m, const ir_op_t *op, ir_access_t out[IR_MAX_ACCESSES]);
-// True unless the boxes are proven disjoint: other roots (two allocs), or separated byte ranges
+// True unless the boxes are proven disjoint: other roots (two allocs, unless both have an `offset`
+// and their bytes overlap), or separated byte ranges or separated intervals in one dim of the root,
 // for all values of the symbols (loop variables of both taken as the same iteration).
 bool ir_may_overlap(ir_module_t *m, const ir_ref_t *a, const ir_ref_t *b);
 

@@ -106,6 +106,9 @@ const ir_expr_t *ir_expr_substitute(ir_module_t *m, const ir_expr_t *e,
 bool ir_expr_eval(const ir_expr_t *e, const int64_t *values, int64_t *out_value);
 // True when both are equal for all symbol values (by normal form; false may mean "not proven").
 bool ir_expr_same(const ir_expr_t *a, const ir_expr_t *b);
+// True when a >= b is proven for all values of the symbols inside their bounds: by intervals, by
+// the parts of min, max and divisions.
+bool ir_expr_proves_ge(ir_module_t *m, const ir_expr_t *a, const ir_expr_t *b);
 // Linear coefficient of `symbol` in e when e is linear in it (coefficient free of it), else NULL.
 const ir_expr_t *ir_expr_coefficient(ir_module_t *m, const ir_expr_t *e, const ir_symbol_t *symbol);
 
