@@ -244,6 +244,7 @@ typedef struct isa_log {
 // BUFFERS.stats: added to at the end of each launch (or its suspension). Entry 0 is the launch's
 // total; entry 1 + i is the ONNX node of debug map index i; work outside of any only counts in the
 // total. The owner zeroes the buffer.
+#define ISA_STATS_MAX_ENTRIES (1u << 20)
 typedef struct isa_node_stats {
     uint64_t hart_instructions; // all cores
     uint64_t hart_cycles;       // all cores

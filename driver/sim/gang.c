@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "driver/sim/gang.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "driver/sim/timing.h"
+#include "isa/program.h"
+
+// About 50 us: longer than most waits at a barrier, far shorter than a time slice.
+#define SPINS 4000u
+
+// --- Waiting ---
+
+// A wait spins a bounded while, then sleeps; `moved` must become true before sim_wake is called.
+typedef bool (*moved_fn_t)(sim_gang_t *gang, uint64_t seen);
+
+static void wait_until(sim_gang_t *gang, moved_fn_t moved, uint64_t seen) {
+    for (uint32_t i = 0; i < gang->spins; i++) {
+        if (moved(gang, seen))
+            return;
+        CPU_PAUSE();
+    }
+    (void)pthread_mutex_lock(&gang->lock);
+    atomic_fetch_add(&gang->sleepers, 1);
+    while (!moved(gang, seen))
+        (void)pthread_cond_wait(&gang->change, &gang->lock);
+    atomic_fetch_sub(&gang->sleepers, 1);
+    (void)pthread_mutex_unlock(&gang->lock);
+}
+
+static void wake(sim_gang_t *gang) {
+    if (atomic_load(&gang->sleepers) == 0)
+        return;
+    (void)pthread_mutex_lock(&gang->lock);
+    (void)pthread_cond_broadcast(&gang->change);
+    (void)pthread_mutex_unlock(&gang->lock);
+}
+
+static bool epoch_moved(sim_gang_t *gang, uint64_t seen) {
+    return atomic_load(&gang->epoch) != seen || atomic_load(&gang->stop) != SIM_HALT_NONE;
+}
+
+static bool job_moved(sim_gang_t *gang, uint64_t seen) {
+    return atomic_load(&gang->job) != seen || atomic_load(&gang->quit);
+}
+
+static bool workers_done(sim_gang_t *gang, uint64_t seen) {
+    (void)seen;
+    return atomic_load(&gang->working) == 0;
+}
+
+// --- Cores of one thread ---
+
+static void run_share(sim_gang_t *gang, uint32_t first) {
+    for (;;) {
+        uint64_t epoch = atomic_load(&gang->epoch);
+        bool alive = false, ran = false;
+        for (uint32_t i = first; i < gang->n_cores; i += gang->n_threads) {
+            sim_core_t *core = gang->cores[i];
+            if (atomic_load_explicit(&gang->card->stopping, memory_order_relaxed))
+                sim_gang_stop(gang, SIM_HALT_QUIT);
+            if (atomic_load(&gang->stop) != SIM_HALT_NONE)
+                return;
+            if (core->state == SIM_CORE_ENDED)
+                continue;
+            alive = true;
+            if (core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&gang->epoch))
+                continue;
+            sim_core_run(core);
+            ran = true;
+        }
+        if (!alive)
+            return;
+        if (!ran)
+            wait_until(gang, epoch_moved, epoch);
+    }
+}
+
+typedef struct worker_start {
+    sim_gang_t *gang;
+    uint32_t index;
+    uint64_t job;
+} worker_start_t;
+
+static void *worker(void *arg) {
+    worker_start_t start = *(worker_start_t *)arg;
+    sim_gang_t *gang = start.gang;
+    free(arg);
+    for (uint64_t seen = start.job;; seen++) {
+        wait_until(gang, job_moved, seen);
+        if (atomic_load(&gang->quit))
+            return NULL;
+        if (start.index < gang->n_threads)
+            run_share(gang, start.index);
+        if (atomic_fetch_sub(&gang->working, 1) == 1)
+            wake(gang);
+    }
+}
+
+// Worker i runs cores i, i + threads, ...; the caller's thread is number 0.
+static bool workers_start(sim_gang_t *gang, uint32_t n_threads) {
+    while (gang->n_workers + 1 < n_threads) {
+        worker_start_t *start = malloc(sizeof *start);
+        if (start == NULL)
+            return false;
+        *start = (worker_start_t){gang, gang->n_workers + 1, atomic_load(&gang->job)};
+        if (pthread_create(&gang->workers[gang->n_workers], NULL, worker, start) != 0) {
+            free(start);
+            return false;
+        }
+        gang->n_workers++;
+    }
+    return true;
+}
+
+// --- Barriers and stops ---
+
+void sim_gang_stop(sim_gang_t *gang, sim_halt_t why) {
+    uint32_t none = SIM_HALT_NONE;
+    // A fault outweighs a heap call that came first; nothing outweighs a fault or the card's end.
+    if (!atomic_compare_exchange_strong(&gang->stop, &none, why) && none == SIM_HALT_HEAP)
+        atomic_store(&gang->stop, why);
+    for (uint32_t i = 0; i < gang->n_cores; i++)
+        sim_hart_request(gang->cores[i]->hart);
+    wake(gang);
+}
+
+static bool mismatch(sim_gang_t *gang, const sim_core_t *core, uint32_t queue) {
+    sim_fault_t fault = {.cause = ISA_FAULT_BARRIER_MISMATCH, .value = queue};
+    sim_gang_fault(gang, core, queue < XA_ENGINE_COUNT ? queue : ISA_FAULT_ENGINE_HART,
+                   XA_I_BARRIER, &fault);
+    return false;
+}
+
+bool sim_gang_arrive(sim_gang_t *gang, sim_core_t *core, uint32_t queue, uint64_t *out_epoch) {
+    uint32_t named = 0;
+    *out_epoch = atomic_load(&gang->epoch);
+    if (!atomic_compare_exchange_strong(&gang->barrier_queue, &named, queue + 1) &&
+        named != queue + 1)
+        return mismatch(gang, core, queue);
+    uint32_t gathered = atomic_fetch_add(&gang->gathered, 1) + 1;
+    uint32_t arrived = gathered & 0xffff, ended = gathered >> 16;
+    if (arrived + ended < gang->n_cores)
+        return false;
+    if (ended != 0)
+        return mismatch(gang, core, queue);
+    atomic_fetch_sub(&gang->gathered, arrived);
+    atomic_store(&gang->barrier_queue, 0);
+    atomic_fetch_add(&gang->epoch, 1);
+    wake(gang);
+    return true;
+}
+
+void sim_gang_core_ended(sim_gang_t *gang, sim_core_t *core) {
+    core->state = SIM_CORE_ENDED;
+    uint32_t gathered = atomic_fetch_add(&gang->gathered, 1u << 16) + (1u << 16);
+    uint32_t arrived = gathered & 0xffff, ended = gathered >> 16;
+    if (arrived != 0 && arrived + ended == gang->n_cores)
+        (void)mismatch(gang, core, XA_ENGINE_COUNT);
+}
+
+void sim_gang_fault(sim_gang_t *gang, const sim_core_t *core, uint32_t engine, uint32_t insn,
+                    const sim_fault_t *fault) {
+    (void)pthread_mutex_lock(&gang->lock);
+    if (gang->run->fault.cause == ISA_FAULT_NONE) {
+        gang->run->fault = (isa_fault_record_t){
+            .cause = (uint16_t)fault->cause,
+            .access = (uint8_t)fault->access,
+            .core = (uint16_t)core->index,
+            .engine = (uint8_t)engine,
+            .insn = (uint16_t)insn,
+            .launch = gang->launch,
+            .va = fault->va,
+            .pc = sim_core_pc(core),
+            .value = fault->value,
+            .onnx_node = core->onnx_node,
+        };
+    }
+    (void)pthread_mutex_unlock(&gang->lock);
+    sim_gang_stop(gang, SIM_HALT_FAULT);
+}
+
+// --- Launch ---
+
+static bool cores_prepare(sim_gang_t *gang, uint32_t n_cores) {
+    for (uint32_t i = 0; i < n_cores; i++)
+        if (gang->cores[i] == NULL && sim_core_create(gang, i, &gang->cores[i]) != STATUS_OK)
+            return false;
+    uint32_t limit = gang->card->options.max_threads;
+    gang->n_cores = n_cores;
+    gang->n_threads = n_cores < limit ? n_cores : limit;
+    return workers_start(gang, gang->n_threads);
+}
+
+static void launch_fault(sim_run_t *run, isa_fault_t cause, uint64_t value) {
+    sim_fault_t fault = {.cause = cause, .value = value};
+    sim_run_set_fault(run, &fault);
+}
+
+// What another address space left in the shared memory is not for this one to see.
+static void sram_prepare(sim_card_t *card, const sim_space_t *space) {
+    if (card->sram.bytes != 0 && card->sram_used &&
+        (card->sram_root != space->root || card->sram_asid != space->asid))
+        sim_mem_discard(&card->sram, 0, card->sram.bytes);
+    card->sram_used = false;
+    card->sram_root = space->root;
+    card->sram_asid = space->asid;
+}
+
+static bool gang_prepare(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uint32_t launch) {
+    gang->run = run;
+    gang->launch = launch;
+    gang->started_ns = gang->card->bus.host.clock_ns(gang->card->bus.host.user);
+    atomic_store(&gang->stop, SIM_HALT_NONE);
+    atomic_store(&gang->gathered, 0);
+    atomic_store(&gang->barrier_queue, 0);
+    atomic_store(&gang->epoch, 0);
+    if (!cores_prepare(gang, n_cores)) {
+        launch_fault(run, ISA_FAULT_INTERNAL, 0);
+        return false;
+    }
+    sram_prepare(gang->card, &run->space);
+    for (uint32_t i = 0; i < n_cores; i++)
+        sim_core_clear(gang->cores[i]);
+    return true;
+}
+
+static sim_halt_t gang_run(sim_gang_t *gang) {
+    if (gang->n_threads > 1) {
+        atomic_store(&gang->working, gang->n_workers);
+        atomic_fetch_add(&gang->job, 1);
+        wake(gang);
+    }
+    run_share(gang, 0);
+    if (gang->n_threads > 1)
+        wait_until(gang, workers_done, 0);
+    sim_halt_t stop = (sim_halt_t)atomic_load(&gang->stop);
+    bool counted = sim_stats_launch(gang);
+    if (stop == SIM_HALT_HEAP && !sim_save_write(gang, 1))
+        return SIM_HALT_FAULT;
+    return counted || stop == SIM_HALT_QUIT ? stop : SIM_HALT_FAULT;
+}
+
+sim_halt_t sim_gang_launch(sim_gang_t *gang, sim_run_t *run, const isa_ib_launch_t *packet) {
+    uint32_t n_cores = packet->cores != 0 ? packet->cores : gang->card->cores;
+    bool ok = n_cores <= gang->card->cores && packet->stack_bytes % ISA_PAGE_BYTES == 0 &&
+              packet->stack % ISA_PAGE_BYTES == 0 && packet->stack_bytes >= 2 * ISA_PAGE_BYTES &&
+              packet->stack_bytes < ISA_VA_END && packet->stack < ISA_VA_END &&
+              packet->stack_stride < ISA_VA_END;
+    if (!ok) {
+        launch_fault(run, ISA_FAULT_BAD_IB, packet->cores);
+        return SIM_HALT_FAULT;
+    }
+    if (!gang_prepare(gang, run, n_cores, packet->launch))
+        return SIM_HALT_FAULT;
+    for (uint32_t i = 0; i < n_cores; i++)
+        sim_core_start(gang->cores[i], packet, n_cores);
+    return gang_run(gang);
+}
+
+sim_halt_t sim_gang_resume(sim_gang_t *gang, sim_run_t *run, const isa_ib_resume_t *packet) {
+    uint32_t n_cores;
+    if (!sim_save_cores(run, packet->launch, &n_cores) ||
+        !gang_prepare(gang, run, n_cores, packet->launch) || !sim_save_read(gang, packet->result))
+        return SIM_HALT_FAULT;
+    return gang_run(gang);
+}
+
+// --- Construction ---
+
+status_t sim_gang_create(sim_card_t *card, sim_gang_t **out_gang) {
+    sim_gang_t *gang = calloc(1, sizeof *gang);
+    if (gang == NULL)
+        return STATUS_NO_MEMORY;
+    gang->card = card;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    // Spinning only pays while every thread has a CPU of its own.
+    gang->spins = (long)card->options.max_threads <= cpus ? SPINS : 0;
+    *out_gang = gang;
+    if (pthread_mutex_init(&gang->lock, NULL) != 0)
+        return STATUS_NO_MEMORY;
+    return pthread_cond_init(&gang->change, NULL) == 0 ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+void sim_gang_destroy(sim_gang_t *gang) {
+    if (gang == NULL)
+        return;
+    atomic_store(&gang->quit, true);
+    wake(gang);
+    for (uint32_t i = 0; i < gang->n_workers; i++)
+        (void)pthread_join(gang->workers[i], NULL);
+    for (uint32_t i = 0; i < XA_MAX_CORES; i++)
+        sim_core_destroy(gang->cores[i]);
+    (void)pthread_cond_destroy(&gang->change);
+    (void)pthread_mutex_destroy(&gang->lock);
+    free(gang);
+}
