@@ -2,7 +2,7 @@
 // bufferise: tensors become DRAM buffers, once, at kernel boundaries.
 //
 //   before:  func @main(%x: tensor<..>) -> (%z)
-//            %y = kernel(%x, %w) {..., order0 = [0, 2, 3, 1]} {...} : tensor<f32 [1, 8, 4, 4]>
+//            %y = kernel(%x, %w) {..., orders = [0, 2, 3, 1]} {...} : tensor<f32 [1, 8, 4, 4]>
 //            %t = reshape(%y)   %z = kernel(%t) ...   return(%z)
 //   after:   func @main(%x: buffer<dram ..>, %z: buffer<dram ..>)
 //            %b = alloc : buffer<dram f32 [1, 8, 4, 4] [128, 1, 32, 8]>
@@ -165,7 +165,7 @@ static void copy(bufferise_t *s, ir_op_t *at, const ir_type_t *tensor, tv_t src,
     ir_set_string(s->m, kernel, "template", KERNEL_MOVEMENT);
     ir_set_string(s->m, kernel, "stage", "buffer");
     ir_set_int(s->m, kernel, "n_inputs", 1);
-    ir_value_t *arg = ir_block_add_arg(s->m, region->block, tensor, "x");
+    ir_value_t *arg = ir_block_add_arg(s->m, region->block, tensor, NULL);
     ir_builder_end(&b, s->m, region->block);
     b.origins = at->origins;
     b.n_origins = at->n_origins;

@@ -5,22 +5,47 @@
 
 #include "support/map.h"
 
+enum { MAX_ORDERS = 128 }; // dims of all results of one kernel
+
+// Place of a result's order in the attribute "orders", and the length of all.
+static size_t order_at(const ir_op_t *kernel, uint32_t result, size_t *out_total) {
+    size_t at = 0;
+    *out_total = 0;
+    for (uint32_t r = 0; r < kernel->n_results; r++) {
+        if (r == result)
+            at = *out_total;
+        *out_total += kernel->results[r]->type->rank;
+    }
+    return at;
+}
+
 bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, int64_t *out) {
-    char name[24];
-    snprintf(name, sizeof name, "order%u", result);
-    size_t n = ir_get_ints(kernel, name, rank, out);
-    if (n == rank && rank > 0)
-        return true;
-    for (uint32_t d = 0; d < rank; d++)
-        out[d] = d;
-    return false;
+    int64_t orders[MAX_ORDERS];
+    size_t total, at = order_at(kernel, result, &total);
+    bool given = ir_get_ints(kernel, "orders", MAX_ORDERS, orders) == total && total > 0;
+    bool permuted = false;
+    for (uint32_t d = 0; d < rank; d++) {
+        out[d] = given ? orders[at + d] : d;
+        permuted |= out[d] != d;
+    }
+    return permuted;
 }
 
 void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
                              const int64_t *order) {
-    char name[24];
-    snprintf(name, sizeof name, "order%u", result);
-    ir_set_ints(m, kernel, name, rank, order);
+    int64_t orders[MAX_ORDERS], one[IR_MAX_RANK];
+    size_t total, at = 0;
+    (void)order_at(kernel, result, &total);
+    if (total > MAX_ORDERS)
+        return; // row major is always right
+    for (uint32_t r = 0; r < kernel->n_results; r++) {
+        uint32_t n = kernel->results[r]->type->rank;
+        (void)kernel_result_order(kernel, r, n, one);
+        memcpy(orders + at, r == result ? order : one, n * sizeof *one);
+        at += n;
+    }
+    (void)rank;
+    ir_set_ints(m, kernel, "orders", total, orders);
 }
 
 uint32_t kernel_row_axes(const ir_op_t *op) {
@@ -93,7 +118,7 @@ static void collect_outputs(wrap_t *w, const ir_op_t *op) {
 static void fill_region(wrap_t *w, ir_op_t *kernel, size_t n_ops, ir_op_t *const *ops) {
     ir_block_t *block = kernel_block(kernel);
     for (size_t i = 0; i < w->n_inputs; i++) {
-        ir_value_t *arg = ir_block_add_arg(w->m, block, w->inputs[i]->type, w->inputs[i]->name);
+        ir_value_t *arg = ir_block_add_arg(w->m, block, w->inputs[i]->type, NULL);
         map_put_ptr(&w->mapping, w->inputs[i], arg);
     }
     ir_builder_t b;

@@ -2,7 +2,7 @@
 // layout: chooses the order of dims in memory for each kernel result.
 //
 //   before:  %y = kernel(%x, %w) {template = "contraction"} { conv ... } : tensor<f32 [1, 64, 56, 56]>
-//   after:   the same with order0 = [0, 2, 3, 1]
+//   after:   the same with orders = [0, 2, 3, 1]
 //
 // Images (results of convolutions and windows, and what stays in their shape) are channels last, so
 // that channels, which every engine vectorises over, are contiguous. A result that is only

@@ -30,8 +30,7 @@ static void open_kernel(tile_t *t) {
     ir_region_t *region = ir_region_new(t->m, kernel);
     t->args = ARENA_ARRAY(t->pc->scratch, ir_value_t *, t->n_operands);
     for (uint32_t i = 0; i < t->n_operands; i++)
-        t->args[i] = ir_block_add_arg(t->m, region->block, ir_operand(kernel, i)->type,
-                                      i < t->n_inputs ? "in" : "out");
+        t->args[i] = ir_block_add_arg(t->m, region->block, ir_operand(kernel, i)->type, NULL);
     ir_builder_end(&t->b, t->m, region->block);
     t->b.origins = kernel->origins;
     t->b.n_origins = kernel->n_origins;

@@ -28,6 +28,7 @@ typedef struct contraction_tiling {
     bool n_outer;    // outer loop over n tiles (B stays), else over image tiles (A stays)
     int64_t groups;  // parallel shares of the inner loop
     uint64_t cycles; // modelled, all of it
+    uint64_t moved;  // busy cycles of the DMA engines, all cores together
     int64_t lm_bytes;
 } contraction_tiling_t;
 

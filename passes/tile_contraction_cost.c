@@ -197,6 +197,7 @@ uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *t,
     uint64_t per_core = p->dram_per_core ? (uint64_t)least(cores, tasks) : 1;
     uint64_t dram = e.dram * batch / (p->dram_bytes_per_cycle * per_core);
     t->cycles = (busy > dram ? busy : dram) + e.first + e.last;
+    t->moved = (e.in + e.out) * batch;
     return t->cycles;
 }
 
@@ -244,6 +245,11 @@ typedef struct best {
     bool found;
 } best_t;
 
+// Fewer cycles, and among near equals (1 in 64) less moving: it is what contends and costs energy.
+static bool is_better(const contraction_tiling_t *a, const contraction_tiling_t *b) {
+    return a->cycles + a->moved / 64 < b->cycles + b->moved / 64;
+}
+
 static void consider(best_t *best, contraction_tiling_t t) {
     static const int64_t shares[] = {1, 2, 4, 8, 16, 64};
     for (int order = 0; order < 2; order++) {
@@ -256,7 +262,7 @@ static void consider(best_t *best, contraction_tiling_t t) {
             t.groups = shares[g];
             if (contraction_cost(best->s, &t, best->p) == UINT64_MAX)
                 break;
-            if (!best->found || t.cycles < best->tiling.cycles) {
+            if (!best->found || is_better(&t, &best->tiling)) {
                 best->tiling = t;
                 best->found = true;
             }

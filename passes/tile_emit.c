@@ -256,5 +256,5 @@ tv_t tile_weights(tile_t *t, const ir_blob_t *blob, uint32_t rank, const int64_t
     ir_block_t *region_block = kernel_block(t->kernel);
     // Appended after the outputs: tile.c counts it as an input when it closes the kernel.
     ir_add_operand(t->m, t->kernel, buffer);
-    return tv_of(t->m, ir_block_add_arg(t->m, region_block, type, "w"));
+    return tv_of(t->m, ir_block_add_arg(t->m, region_block, type, NULL));
 }

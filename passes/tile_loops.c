@@ -205,7 +205,7 @@ static tv_t load(loops_t *l, const ir_value_t *arg) {
     }
     for (uint32_t i = 0; i < dst.rank; i++)
         if (ir_expr_equals(dst.strides[i], 0))
-            dst.dims[i] = src.dims[i] = ir_const(l->t->m, 1);
+            lm.dims[i] = dst.dims[i] = src.dims[i] = ir_const(l->t->m, 1);
     (void)tile_dma_in(l->t, dst, src, tile_input_is_stable(l->t, arg->index));
     return lm;
 }

@@ -105,6 +105,8 @@ static void share_out(nest_t *n, int64_t whole) {
     while (n->tile > 1 && tiles * ((extent + n->tile - 1) / n->tile) < cores &&
            n->tile * whole > 8192)
         n->tile = (n->tile + 1) / 2;
+    if (n->tile > 16) // whole vectors
+        n->tile = n->tile / 16 * 16;
 }
 
 void nest_choose(nest_t *n, int64_t limit) {
