@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Writes devlib_table.c: each module's bytes once, a row for every function that it defines.
+string(REPLACE "," ";" modules "${MODULES}")
+set(text "// SPDX-License-Identifier: Apache-2.0\n// Made by codegen/devlib_table.cmake.\n")
+string(APPEND text "#include \"codegen/devlib_table.h\"\n\n")
+set(rows)
+foreach(module IN LISTS modules)
+  get_filename_component(name ${module} NAME_WE)
+  file(READ ${module} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(APPEND text "static const uint8_t ${name}_bc[] = {${bytes}};\n")
+  execute_process(COMMAND ${NM} --defined-only --extern-only --format=just-symbols ${module}
+                  OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+" symbols "${symbols}")
+  foreach(symbol IN LISTS symbols)
+    string(APPEND rows "    {\"${symbol}\", ${name}_bc, sizeof ${name}_bc},\n")
+  endforeach()
+endforeach()
+string(APPEND text "\nconst cg_devlib_module_t cg_devlib_modules[] = {\n${rows}};\n")
+string(APPEND text "const size_t cg_n_devlib_modules =\n")
+string(APPEND text "    sizeof cg_devlib_modules / sizeof cg_devlib_modules[0];\n")
+file(WRITE ${OUT} "${text}")
