@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 #include "frontend/onnx/onnx.h"
+#include "frontend/onnx/onnx.pb-c.h"
 #include "frontend/onnx/wire.h"
-#include "onnx.pb-c.h"
 #include "support/file.h"
 
 // Numbers of AttributeProto.type.
