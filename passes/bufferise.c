@@ -154,9 +154,10 @@ static bool same_place(const tv_t *a, const tv_t *b) {
 }
 
 // A movement kernel that copies src to dst, before `at`.
-static void copy(bufferise_t *s, ir_op_t *at, const ir_type_t *tensor, tv_t src, tv_t dst) {
+static void copy(bufferise_t *s, ir_op_t *at, tv_t src, tv_t dst) {
     if (same_place(&src, &dst))
         return;
+    const ir_type_t *tensor = ir_type_tensor(s->m, dst.elem, dst.rank, dst.dims);
     ir_builder_t b;
     ir_builder_before(&b, s->m, at);
     ir_value_t *operands[2] = {tv_emit(&b, &src), tv_emit(&b, &dst)};
@@ -178,7 +179,7 @@ static void bufferise_concat(bufferise_t *s, ir_op_t *kernel) {
     tv_t whole = place(s, kernel->results[0]);
     for (uint32_t i = 0; i < concat->n_operands; i++) {
         ir_value_t *operand = ir_operand(kernel, ir_operand(concat, i)->index);
-        copy(s, kernel, operand->type, view_of(s, operand), concat_part(s, kernel, i));
+        copy(s, kernel, view_of(s, operand), concat_part(s, kernel, i));
     }
     remember(s, kernel->results[0], whole);
 }
@@ -192,7 +193,7 @@ static tv_t reshape_view(bufferise_t *s, ir_op_t *op, tv_t x) {
         return out;
     const ir_type_t *from = ir_operand(op, 0)->type;
     tv_t flat = alloc_ordered(s, from, NULL, "flat");
-    copy(s, op, from, x, flat);
+    copy(s, op, x, flat);
     if (!tv_reshape(s->m, flat, type->rank, type->dims, &out)) {
         // Row major to row major: the products are equal even where that is not provable.
         out = flat;
@@ -343,9 +344,7 @@ status_t pass_bufferise(pass_context_t *pc, ir_module_t *m) {
     }
     for (uint32_t i = 0; i < ret->n_operands; i++) {
         ir_value_t *value = ir_operand(ret, i);
-        tv_t out = tv_of(m, s.block->args[s.n_inputs + i]);
-        const ir_type_t *t = out.buffer->type;
-        copy(&s, ret, ir_type_tensor(m, t->elem, t->rank, t->dims), view_of(&s, value), out);
+        copy(&s, ret, view_of(&s, value), tv_of(m, s.block->args[s.n_inputs + i]));
     }
     ir_builder_t b;
     ir_builder_end(&b, m, s.block);

@@ -417,9 +417,15 @@ static const ir_expr_t *tail(ir_module_t *m, const ir_expr_t *size, const ir_exp
 static image_tile_t image_tile(tile_t *t, const problem_t *p, const ir_expr_t *index) {
     const contraction_tiling_t *g = &p->tiling;
     const ir_expr_t *per_row = ir_ceildiv(t->m, p->ow, ir_const(t->m, g->tow));
+    const ir_expr_t *rows = ir_ceildiv(t->m, p->oh, ir_const(t->m, g->toh));
+    const ir_expr_t *zero = ir_const(t->m, 0);
     image_tile_t it;
-    it.oh = ir_mulc(t->m, ir_floordiv(t->m, index, per_row), g->toh);
-    it.ow = ir_mulc(t->m, ir_mod(t->m, index, per_row), g->tow);
+    // One row of tiles, or one column: the index is the other coordinate.
+    it.oh = ir_expr_equals(rows, 1)
+                ? zero
+                : ir_mulc(t->m, ir_floordiv(t->m, index, per_row), g->toh);
+    it.ow = ir_expr_equals(rows, 1) ? ir_mulc(t->m, index, g->tow)
+                                    : ir_mulc(t->m, ir_mod(t->m, index, per_row), g->tow);
     it.n_oh = tail(t->m, p->oh, it.oh, g->toh);
     it.n_ow = tail(t->m, p->ow, it.ow, g->tow);
     return it;
@@ -695,10 +701,16 @@ static void emit(tile_t *t, const problem_t *p) {
     const ir_expr_t *lo = ir_mul(m, ir_mod(m, rest, groups), share);
     const ir_expr_t *hi = ir_min(m, inner, ir_add(m, lo, share));
     rest = ir_floordiv(m, rest, groups);
-    const ir_expr_t *at = ir_mod(m, rest, outer), *index[MAX_BATCH_DIMS];
+    const ir_expr_t *index[MAX_BATCH_DIMS];
+    uint32_t outermost = 0; // dims of 1 before it need no division
+    while (outermost < p->n_batch && ir_expr_equals(p->batch[outermost], 1))
+        outermost++;
+    const ir_expr_t *at = outermost == p->n_batch ? rest : ir_mod(m, rest, outer);
     rest = ir_floordiv(m, rest, outer);
     for (uint32_t d = p->n_batch; d-- > 0;) {
-        index[d] = ir_mod(m, rest, p->batch[d]);
+        index[d] = d < outermost    ? ir_const(m, 0)
+                   : d == outermost ? rest
+                                    : ir_mod(m, rest, p->batch[d]);
         rest = ir_floordiv(m, rest, p->batch[d]);
     }
     task_t task = {.a = drop_batch(t, p->a, p, index),

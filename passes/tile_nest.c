@@ -140,7 +140,7 @@ void nest_begin(nest_t *n) {
     for (uint32_t d = 0; d < n->p; d++)
         count = ir_mul(m, count, n->dims[d]);
     const ir_expr_t *rest = tile_parfor(n->t, "t", count);
-    n->index[n->p] = ir_mulc(m, ir_mod(m, rest, tiles), n->tile);
+    n->index[n->p] = ir_mulc(m, n->p == 0 ? rest : ir_mod(m, rest, tiles), n->tile);
     rest = ir_floordiv(m, rest, tiles);
     for (uint32_t d = n->p; d-- > 0;) {
         n->index[d] = d == 0 ? rest : ir_mod(m, rest, n->dims[d]);
