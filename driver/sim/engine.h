@@ -51,7 +51,8 @@ struct sim_engine_ctx {
     uint32_t core;
     uint8_t *lm; // host memory of the LM window
     uint64_t lm_bytes;
-    uint64_t lm_used; // bytes of LM that may differ from zero: engines raise it, the card lowers it
+    // Bytes of LM that may differ from zero: engines (also a peer's) raise it, the card lowers it.
+    _Atomic uint64_t lm_used;
 
     // Host memory behind a device address outside LM (SRAM, mapped memory). *out_run: contiguous
     // bytes that allow `access`, at least 1. NULL: *out_fault tells.
