@@ -30,6 +30,16 @@
 #define CPU_PAUSE() ((void)0)
 #endif
 
+// What threads, interrupts and cards share without a lock: whole, ordered loads and stores of 4 and
+// 8 bytes, and counters. (C17 leaves <stdatomic.h> out of its freestanding headers, and kernels have
+// none.)
+#if defined(__GNUC__) || defined(__clang__)
+#define LOAD_ACQUIRE(p)         __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define STORE_RELEASE(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
+#define ATOMIC_ADD(p, value)    __atomic_add_fetch((p), (value), __ATOMIC_ACQ_REL) // the new value
+#define ATOMIC_SUB(p, value)    __atomic_sub_fetch((p), (value), __ATOMIC_ACQ_REL)
+#endif
+
 #define COUNT_OF(array)          (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(p, type, m) ((type *)(void *)((char *)(p)-offsetof(type, m)))
 
