@@ -10,6 +10,7 @@
 
 #include "ir/access.h"
 #include "passes/tile_emit.h"
+#include "passes/tile_window_search.h"
 
 typedef struct window {
     tv_t x, y; // [N, H, W, C]
@@ -20,13 +21,6 @@ typedef struct window {
     int64_t toh, tow, tc; // tile
     const ir_expr_t *n_oh, *n_ow, *n_c; // tiles along each axis
 } window_t;
-
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static int64_t span(int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
-    return (out - 1) * stride + (kernel - 1) * dilation + 1;
-}
 
 static tv_t channels_last(tv_t v) { return tv_permute(v, (const int64_t[]){0, 2, 3, 1}); }
 
@@ -42,64 +36,23 @@ static void read_window(tile_t *t, const ir_op_t *op, const int64_t *kernel, win
     w->border = pads[0] || pads[1] || pads[2] || pads[3] || ir_get_int(op, "ceil_mode", 0);
 }
 
-// --- Sizes -------------------------------------------------------------------------------------------
-
-
-// Modelled cycles of a tile choice; 0 when it does not fit.
-static uint64_t cost_tile(const tile_t *t, const window_t *w, int64_t toh, int64_t tow, int64_t tc) {
-    int64_t oh = tile_nominal(w->y.dims[1]), ow = tile_nominal(w->y.dims[2]);
-    int64_t c = tile_nominal(w->y.dims[3]), n = tile_nominal(w->y.dims[0]);
-    int64_t size = dtype_bytes(w->x.elem);
-    int64_t in = span(toh, w->sh, w->kh, w->dh) * span(tow, w->sw, w->kw, w->dw) *
-                 (tc + 2 * w->pad_c) * size;
-    int64_t out = toh * tow * tc * dtype_bytes(w->y.elem) * (w->pad_c ? 2 : 1);
-    int64_t constants = w->kh * w->kw * tc * size + tc * 4 + toh * tow * 4;
-    if (2 * (in + out) + constants + 4096 > t->profile->lm_bytes)
-        return 0;
-    xa_desc_t d;
-    memset(&d, 0, sizeof d);
-    d.vec.d_type = d.vec.a_type = d.vec.b_type = (uint8_t)w->x.elem;
-    const uint32_t count[4] = {1, (uint32_t)toh, (uint32_t)tow, (uint32_t)tc};
-    memcpy(d.vec.count, count, sizeof count);
-    d.vec.d_stride[3] = d.vec.a_stride[3] = d.vec.b_stride[3] = (int32_t)size;
-    d.vec.k[0] = (uint32_t)w->kh;
-    d.vec.k[1] = (uint32_t)w->kw;
-    isa_cost_t v = isa_cost_issue(XA_I_V_WMAC, &d, ISA_SPACE_LM, ISA_SPACE_LM, t->profile);
-    if (v.cycles > XA_ISSUE_MAX_CYCLES)
-        return 0;
-    uint64_t bpc = t->profile->dram_bytes_per_cycle;
-    uint64_t move = (uint64_t)(in > out ? in : out) / bpc + 1;
-    uint64_t one = (v.cycles > move ? v.cycles : move) + t->profile->issue_cycles + 64;
-    int64_t tasks = n * ceil_div(oh, toh) * ceil_div(ow, tow) * ceil_div(c, tc);
-    int64_t cores = t->profile->cores ? t->profile->cores : 2;
-    return one * (uint64_t)ceil_div(tasks, cores) + t->profile->dma_latency * 2;
-}
-
 static bool choose_tile(tile_t *t, window_t *w) {
-    int64_t oh = tile_nominal(w->y.dims[1]), ow = tile_nominal(w->y.dims[2]);
-    int64_t c = tile_nominal(w->y.dims[3]);
-    uint64_t best = 0;
-    for (int64_t c_parts = 1; c_parts <= c; c_parts *= 2) {
-        int64_t tc = w->pad_c ? c : ceil_div(ceil_div(c, c_parts), 16) * 16;
-        tc = least(tc, c);
-        for (int64_t w_parts = 1; w_parts <= ow; w_parts *= 2)
-            for (int64_t toh = 1; toh <= oh; toh = toh < oh && toh * 2 > oh ? oh : toh * 2) {
-                int64_t tow = ceil_div(ow, w_parts);
-                uint64_t cycles = cost_tile(t, w, toh, tow, tc);
-                if (cycles == 0 || (best != 0 && cycles >= best))
-                    continue;
-                best = cycles;
-                w->toh = toh;
-                w->tow = tow;
-                w->tc = tc;
-            }
-        if (w->pad_c)
-            break;
-    }
-    t->cycles = best;
+    window_shape_t shape = {
+        .n = tile_nominal(w->y.dims[0]), .oh = tile_nominal(w->y.dims[1]),
+        .ow = tile_nominal(w->y.dims[2]), .c = tile_nominal(w->y.dims[3]),
+        .kh = w->kh, .kw = w->kw, .sh = w->sh, .sw = w->sw, .dh = w->dh, .dw = w->dw,
+        .pad_c = w->pad_c, .x_type = w->x.elem, .y_type = w->y.elem,
+    };
+    window_tiling_t best;
+    if (!window_search(&shape, t->profile, &best))
+        return false;
+    w->toh = best.toh;
+    w->tow = best.tow;
+    w->tc = best.tc;
+    t->cycles = best.cycles;
     snprintf(t->tiling, sizeof t->tiling, "tile image %lldx%lld c %lld", (long long)w->toh,
              (long long)w->tow, (long long)w->tc);
-    return best != 0;
+    return true;
 }
 
 // --- Emission ------------------------------------------------------------------------------------------
@@ -145,7 +98,7 @@ static tv_t clip_axis(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at,
 // The input under the tile in LM, [rows, columns, tc + 2 pad_c].
 static tv_t load_input(tile_t *t, const window_t *w, const place_t *at) {
     ir_module_t *m = t->m;
-    int64_t dims[3] = {span(w->toh, w->sh, w->kh, w->dh), span(w->tow, w->sw, w->kw, w->dw),
+    int64_t dims[3] = {window_span(w->toh, w->sh, w->kh, w->dh), window_span(w->tow, w->sw, w->kw, w->dw),
                        w->tc + 2 * w->pad_c};
     tv_t lm = tile_lm(t, w->x.elem, 3, dims), dst = lm;
     dst.dims[0] = ir_addc(m, ir_mulc(m, ir_addc(m, at->n_oh, -1), w->sh), (w->kh - 1) * w->dh + 1);
