@@ -196,7 +196,7 @@ static int64_t lm_dim(const nest_t *n, const tv_t *view, bool reduced, uint32_t 
 tv_t nest_lm(const nest_t *n, dtype_t elem, const tv_t *view, bool reduced) {
     ir_module_t *m = n->t->m;
     uint32_t rank = n->rank - n->p, order[TV_MAX_RANK];
-    int64_t dims[TV_MAX_RANK];
+    int64_t dims[TV_MAX_RANK] = {1};
     memory_order(n, view, rank, order);
     for (uint32_t i = 0; i < rank; i++)
         dims[i] = lm_dim(n, view, reduced, n->p + order[i]);
