@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "ir/ir_internal.h"
+#include "support/numeric.h"
 
 enum { PACK_RANK = 6 };
 
@@ -306,17 +307,61 @@ static void read_pack(const reader_t *r, uint64_t element, uint64_t n, uint8_t *
     }
 }
 
+// Elements of a packed type have no address of their own: one at a time.
+static void read_bits(const reader_t *r, const ir_pack_t *p, uint64_t element, uint64_t n,
+                      uint8_t *out) {
+    memset(out, 0, (size_t)num_row_bytes(p->elem, n));
+    for (uint64_t i = 0; i < n; i++) {
+        place_t at = place_of(r, element + i);
+        bool inside = true;
+        for (int g = 0; g < 2; g++)
+            inside = inside && (!r->guarded[g] || at.guard[g] < r->bound[g]);
+        if (!inside)
+            continue;
+        check_source(r, at.source, at.source);
+        if (p->elem == p->source->elem)
+            num_store_bits(p->elem, out, i, num_load_bits(p->elem, r->source, (uint64_t)at.source));
+        else
+            num_convert(p->elem, out, i, p->source->elem, r->source, (uint64_t)at.source,
+                        NUM_SATURATE);
+    }
+}
+
+// Rows are gathered in the source's type, then converted.
+static void read_converted(const reader_t *r, const ir_pack_t *p, uint64_t element, uint64_t n,
+                           uint8_t *out) {
+    enum { CHUNK = 4096 };
+    uint64_t rows[CHUNK]; // of the widest type that a conversion knows
+    while (n > 0) {
+        uint64_t part = n < CHUNK ? n : CHUNK;
+        read_pack(r, element, part, (uint8_t *)rows);
+        num_convert_row(p->elem, out, p->source->elem, rows, part, NUM_SATURATE);
+        element += part;
+        n -= part;
+        out += part * dtype_bytes(p->elem);
+    }
+}
+
 void ir_blob_read(const ir_blob_t *blob, uint64_t offset, uint64_t n, void *out) {
     if (n == 0)
         return;
-    if (blob->pack == NULL) {
+    const ir_pack_t *p = blob->pack;
+    if (p == NULL) {
         memcpy(out, blob->data + offset, (size_t)n);
         return;
     }
     reader_t r;
-    if (blob->pack->elem != blob->pack->source->elem || dtype_bits(blob->elem) < 8)
-        ir_die("a pack from %s to %s", dtype_text(blob->pack->source->elem),
-               dtype_text(blob->pack->elem));
-    reader_init(&r, blob->pack);
-    read_pack(&r, offset / r.elem_bytes, n / r.elem_bytes, out);
+    dtype_t from = p->source->elem;
+    uint64_t bits = dtype_bits(p->elem), element = offset * 8 / bits, count = n * 8 / bits;
+    if (from != p->elem && (!num_is_number(from) || !num_is_number(p->elem)))
+        ir_die("a pack from %s to %s", dtype_text(from), dtype_text(p->elem));
+    reader_init(&r, p);
+    if (bits < 8 || dtype_bits(from) < 8) {
+        uint64_t end = blob->bytes * 8 / bits;
+        read_bits(&r, p, element, element + count > end ? end - element : count, out);
+    } else if (from != p->elem) {
+        read_converted(&r, p, element, count, out);
+    } else {
+        read_pack(&r, element, count, out);
+    }
 }

@@ -5,14 +5,27 @@
 
 #include "ir/parse_internal.h"
 
+static bool fail_at(parser_t *p, int line, const char *format, va_list args) {
+    diag_where_t where = {.model = p->file_name, .line = line};
+    (void)DIAG_FAIL(p->diag, STATUS_INVALID, &where, NULL, "%s",
+                    arena_vprintf(&p->scratch, format, args));
+    return false;
+}
+
 bool parse_fail(parser_t *p, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    char *message = arena_vprintf(&p->scratch, format, args);
+    bool result = fail_at(p, p->token.line, format, args);
     va_end(args);
-    diag_where_t where = {.model = p->file_name, .line = p->token.line};
-    (void)DIAG_FAIL(p->diag, STATUS_INVALID, &where, NULL, "%s", message);
-    return false;
+    return result;
+}
+
+bool parse_fail_behind(parser_t *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    bool result = fail_at(p, p->last_line, format, args);
+    va_end(args);
+    return result;
 }
 
 static bool is_name_char(char c) {
@@ -121,6 +134,7 @@ static void lex_number(parser_t *p) {
 
 bool parse_next(parser_t *p) {
     skip_space(p);
+    p->last_line = p->token.line;
     p->token = (token_t){.kind = TOKEN_END, .start = p->at, .line = p->line};
     if (p->at >= p->end)
         return true;

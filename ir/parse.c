@@ -10,7 +10,7 @@
 
 static bool define(parser_t *p, ir_value_t *value, const char *name) {
     if (map_get_str(&p->values, name) != NULL)
-        return parse_fail(p, "%%%s is defined twice", name);
+        return parse_fail_behind(p, "%%%s is defined twice", name);
     value->name = ir_intern(p->m, name);
     map_put_str(&p->values, name, value);
     return true;
@@ -90,7 +90,7 @@ static bool parse_operands(parser_t *p, ir_op_t *op) {
                 return false;
             value = map_get_str(&p->values, name);
             if (value == NULL)
-                return parse_fail(p, "%%%s is not defined above", name);
+                return parse_fail_behind(p, "%%%s is not defined above", name);
         }
         ir_add_operand(p->m, op, value);
         if (!parse_take(p, ',', &more))
@@ -141,8 +141,10 @@ static bool parse_results(parser_t *p, ir_op_t *op, const char *const *names, si
 
 static bool parse_origins(parser_t *p, ir_op_t *op) {
     bool more;
-    if (!parse_take(p, '@', &more) || !more)
-        return !more && p->token.kind != TOKEN_FUNC;
+    if (!parse_take(p, '@', &more))
+        return false;
+    if (!more)
+        return true;
     if (!parse_expect(p, '['))
         return false;
     while (more) {
@@ -182,7 +184,7 @@ static bool parse_op(parser_t *p, ir_block_t *block) {
     if (!parse_result_names(p, &names, &n) || !parse_text(p, TOKEN_NAME, "an op", &name))
         return false;
     if (!ir_opcode_find(name, &code))
-        return parse_fail(p, "no op is called '%s'", name);
+        return parse_fail_behind(p, "no op is called '%s'", name);
     ir_op_t *op = ir_op_new(p->m, code, 0, NULL);
     ir_insert_end(block, op);
     if (parse_at(p, '(') && !parse_operands(p, op))
@@ -225,7 +227,7 @@ static bool parse_symbol_line(parser_t *p) {
         if (!parse_next(p) || !parse_i64s(p, 2, bounds, &n))
             return false;
         if (n != 2 || bounds[0] > bounds[1])
-            return parse_fail(p, "a symbol needs bounds [min, max]");
+            return parse_fail_behind(p, "a symbol needs bounds [min, max]");
         (void)ir_symbol_new(p->m, name, (ir_symbol_kind_t)kind, bounds[0], bounds[1]);
         return true;
     }

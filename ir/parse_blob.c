@@ -20,12 +20,12 @@ static bool parse_hex(parser_t *p, dtype_t elem, uint64_t bytes) {
     if (!parse_text(p, TOKEN_STRING, "hexadecimal digits in quotes", &text))
         return false;
     if (bytes > INLINE_BLOB_BYTES || strlen(text) != 2 * bytes)
-        return parse_fail(p, "expected %llu hexadecimal digits, found %zu",
-                          (unsigned long long)bytes * 2, strlen(text));
+        return parse_fail_behind(p, "expected %llu hexadecimal digits, found %zu",
+                                 (unsigned long long)bytes * 2, strlen(text));
     for (uint64_t i = 0; i < bytes; i++) {
         int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0)
-            return parse_fail(p, "'%s' is not hexadecimal", text);
+            return parse_fail_behind(p, "'%s' is not hexadecimal", text);
         data[i] = (uint8_t)(high * 16 + low);
     }
     (void)ir_blob_copy(p->m, elem, data, bytes);
@@ -37,7 +37,7 @@ static bool parse_guard(parser_t *p, ir_pack_t *pack, int g) {
     if (!parse_next(p) || !parse_i64s(p, 6, pack->guard_step[g], &n))
         return false;
     if (n != pack->rank)
-        return parse_fail(p, "a guard of %u steps for a pack of rank %u", n, pack->rank);
+        return parse_fail_behind(p, "a guard of %u steps for a pack of rank %u", n, pack->rank);
     return parse_expect(p, '<') && parse_i64(p, &pack->guard_bound[g]);
 }
 
@@ -58,15 +58,15 @@ static bool parse_pack(parser_t *p, dtype_t elem, uint64_t bytes) {
         !parse_i64s(p, 6, pack.src_stride, &n))
         return false;
     if (n != pack.rank)
-        return parse_fail(p, "%u strides for a pack of rank %u", n, pack.rank);
+        return parse_fail_behind(p, "%u strides for a pack of rank %u", n, pack.rank);
     for (int g = 0; g < 2; g++)
         if (parse_at_name(p, g == 0 ? "guard0" : "guard1") && !parse_guard(p, &pack, g))
             return false;
     if (pack.source->pack != NULL)
-        return parse_fail(p, "a pack of a pack");
+        return parse_fail_behind(p, "a pack of a pack");
     if (!pack_elements(&pack, &elements) || (elements * dtype_bits(elem) + 7) / 8 != bytes)
-        return parse_fail(p, "the dims of the pack do not make %llu bytes",
-                          (unsigned long long)bytes);
+        return parse_fail_behind(p, "the dims of the pack do not make %llu bytes",
+                                 (unsigned long long)bytes);
     (void)ir_blob_packed(p->m, &pack);
     return true;
 }
@@ -76,14 +76,15 @@ static bool parse_outside(parser_t *p, dtype_t elem, uint64_t bytes) {
     if (!parse_u64(p, &hash))
         return false;
     if (p->sidecar == NULL && (bytes > max_zero_bytes - p->zero_bytes))
-        return parse_fail(p, "blobs of more than 1 GiB without their contents");
+        return parse_fail_behind(p, "blobs of more than 1 GiB without their contents");
     uint8_t *data = bytes <= SIZE_MAX - 64 ? arena_alloc(&p->m->arena, (size_t)bytes) : NULL;
     if (data == NULL)
-        return parse_fail(p, "no memory for a blob of %llu bytes", (unsigned long long)bytes);
+        return parse_fail_behind(p, "no memory for a blob of %llu bytes",
+                                 (unsigned long long)bytes);
     if (p->sidecar == NULL)
         p->zero_bytes += bytes;
     else if (fread(data, 1, (size_t)bytes, p->sidecar) != bytes)
-        return parse_fail(p, "the sidecar ends before blob b%zu", p->m->n_blobs);
+        return parse_fail_behind(p, "the sidecar ends before blob b%zu", p->m->n_blobs);
     ir_blob_t *blob = ir_blob_add(p->m, elem, bytes);
     blob->data = data;
     blob->owned = true;
@@ -98,7 +99,7 @@ bool parse_blob(parser_t *p) {
     if (!parse_text(p, TOKEN_NAME, "a blob's name", &name))
         return false;
     if (strcmp(name, arena_printf(&p->scratch, "b%zu", p->m->n_blobs)) != 0)
-        return parse_fail(p, "blob '%s' where b%zu comes next", name, p->m->n_blobs);
+        return parse_fail_behind(p, "blob '%s' where b%zu comes next", name, p->m->n_blobs);
     if (!parse_dtype(p, &elem) || !parse_u64(p, &bytes))
         return false;
     if (parse_at(p, '='))

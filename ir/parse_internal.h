@@ -29,6 +29,7 @@ typedef struct parser {
     const char *at, *end;
     int line;
     token_t token; // the one to look at
+    int last_line; // of the token before it
     const char *file_name;
     FILE *sidecar;
     diag_t *diag;
@@ -41,7 +42,9 @@ typedef struct parser {
 
 enum { PARSE_MAX_DEPTH = 100 };
 
-bool parse_fail(parser_t *p, const char *format, ...) PRINTF_LIKE(2, 3); // always false
+// Reports at the token to look at, or at the one before it. Always false.
+bool parse_fail(parser_t *p, const char *format, ...) PRINTF_LIKE(2, 3);
+bool parse_fail_behind(parser_t *p, const char *format, ...) PRINTF_LIKE(2, 3);
 WARN_UNUSED bool parse_next(parser_t *p);                                // reads the next token
 bool parse_at(const parser_t *p, char punct);
 bool parse_at_name(const parser_t *p, const char *name);

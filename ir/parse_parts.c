@@ -36,7 +36,7 @@ bool parse_i64(parser_t *p, int64_t *out) {
     if (!parse_take(p, '-', &negative) || !parse_u64(p, &magnitude))
         return false;
     if (magnitude > (uint64_t)INT64_MAX + (negative ? 1 : 0))
-        return parse_fail(p, "an integer beyond 64 bits");
+        return parse_fail_behind(p, "an integer beyond 64 bits");
     *out = (int64_t)(negative ? 0 - magnitude : magnitude);
     return true;
 }
@@ -221,7 +221,7 @@ static bool parse_dims(parser_t *p, bool unknown, const ir_expr_t *const **out, 
     if (!parse_exprs(p, unknown, out, out_n))
         return false;
     if (*out_n > IR_MAX_RANK)
-        return parse_fail(p, "rank %zu; at most %d", *out_n, IR_MAX_RANK);
+        return parse_fail_behind(p, "rank %zu; at most %d", *out_n, IR_MAX_RANK);
     return true;
 }
 
@@ -254,7 +254,7 @@ static bool parse_buffer(parser_t *p, const ir_type_t **out) {
         if (!parse_dims(p, false, &strides, &n_strides))
             return false;
         if (n_strides != rank)
-            return parse_fail(p, "%zu strides for %zu dims", n_strides, rank);
+            return parse_fail_behind(p, "%zu strides for %zu dims", n_strides, rank);
     }
     *out = ir_type_buffer(p->m, (ir_space_t)space, elem, (uint32_t)rank, dims, strides);
     return parse_expect(p, '>');
@@ -281,7 +281,7 @@ bool parse_type(parser_t *p, const ir_type_t **out) {
         return parse_expect(p, '>');
     }
     if (strcmp(name, "handle") != 0)
-        return parse_fail(p, "no type is called '%s'", name);
+        return parse_fail_behind(p, "no type is called '%s'", name);
     if (!parse_expect(p, '<') ||
         !parse_word(p, ir_handle_texts, COUNT_OF(ir_handle_texts), "a kind of handle", &handle))
         return false;
@@ -410,9 +410,10 @@ bool parse_attrs(parser_t *p, ir_op_t *op) {
             return false;
         const ir_attr_info_t *info = find_attr(op->code, name);
         if (info == NULL)
-            return parse_fail(p, "%s has no attribute '%s'", ir_op_info(op->code)->name, name);
+            return parse_fail_behind(p, "%s has no attribute '%s'", ir_op_info(op->code)->name,
+                                     name);
         if (ir_get(op, name) != NULL)
-            return parse_fail(p, "attribute '%s' twice", name);
+            return parse_fail_behind(p, "attribute '%s' twice", name);
         if (!parse_expect(p, '=') || !parse_attr_value(p, op, info) || !parse_take(p, ',', &more))
             return false;
     }
