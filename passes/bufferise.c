@@ -21,9 +21,9 @@ typedef struct bufferise {
     pass_context_t *pc;
     ir_module_t *m;
     ir_block_t *block;
-    map_t views;  // tensor value -> tv_t *
-    map_t placed; // tensor value -> tv_t * where its producer shall write it
-    ir_op_t *first; // allocs go before it
+    map_t views;       // tensor value -> tv_t *
+    map_t placed;      // tensor value -> tv_t * where its producer shall write it
+    ir_op_t *first;    // allocs go before it
     uint32_t n_inputs; // arguments that were there before the outputs
 } bufferise_t;
 
@@ -46,14 +46,15 @@ static tv_t alloc_ordered(bufferise_t *s, const ir_type_t *tensor, const int64_t
     ir_builder_t b;
     ir_builder_before(&b, s->m, s->first);
     b.n_origins = 0;
-    const ir_type_t *type = ir_type_buffer(s->m, IR_SPACE_DRAM, tensor->elem, tensor->rank,
-                                           tensor->dims, strides);
+    const ir_type_t *type =
+        ir_type_buffer(s->m, IR_SPACE_DRAM, tensor->elem, tensor->rank, tensor->dims, strides);
     ir_value_t *buffer = ir_build1(&b, IR_alloc, 0, NULL, type);
     (void)name;
     return tv_of(s->m, buffer);
 }
 
-// --- Where a kernel's result goes ------------------------------------------------------------------
+// --- Where a kernel's result goes
+// ------------------------------------------------------------------
 
 static bool is_concat(const ir_op_t *op) {
     return op->code == IR_kernel && kernel_block(op)->first->code == IR_concat;
@@ -142,7 +143,8 @@ static tv_t place(bufferise_t *s, ir_value_t *value) {
     return at;
 }
 
-// --- Copies ---------------------------------------------------------------------------------------
+// --- Copies
+// ---------------------------------------------------------------------------------------
 
 static bool same_place(const tv_t *a, const tv_t *b) {
     if (a->buffer != b->buffer || a->rank != b->rank || !ir_expr_same(a->offset, b->offset))
@@ -184,7 +186,8 @@ static void bufferise_concat(bufferise_t *s, ir_op_t *kernel) {
     remember(s, kernel->results[0], whole);
 }
 
-// --- Ops --------------------------------------------------------------------------------------------
+// --- Ops
+// --------------------------------------------------------------------------------------------
 
 static tv_t reshape_view(bufferise_t *s, ir_op_t *op, tv_t x) {
     const ir_type_t *type = ir_result(op)->type;
@@ -249,8 +252,7 @@ static void bufferise_const(bufferise_t *s, ir_op_t *op) {
     const ir_type_t *t = ir_result(op)->type;
     ir_builder_t b;
     ir_builder_before(&b, s->m, op);
-    const ir_type_t *type =
-        ir_type_buffer(s->m, IR_SPACE_DRAM, t->elem, t->rank, t->dims, NULL);
+    const ir_type_t *type = ir_type_buffer(s->m, IR_SPACE_DRAM, t->elem, t->rank, t->dims, NULL);
     ir_value_t *buffer = ir_build1(&b, IR_weights, 0, NULL, type);
     ir_set_blob(s->m, buffer->def, "blob", ir_get(op, "blob")->blob);
     remember(s, ir_result(op), tv_of(s->m, buffer));
@@ -323,8 +325,7 @@ static void add_arguments(bufferise_t *s, ir_op_t *ret) {
     const ir_func_t *f = m->funcs;
     for (uint32_t i = 0; i < ret->n_operands; i++) {
         const ir_type_t *t = ir_operand(ret, i)->type;
-        const ir_type_t *type =
-            ir_type_buffer(m, IR_SPACE_DRAM, t->elem, t->rank, t->dims, NULL);
+        const ir_type_t *type = ir_type_buffer(m, IR_SPACE_DRAM, t->elem, t->rank, t->dims, NULL);
         char name[128];
         snprintf(name, sizeof name, "out.%s", f->result_names ? f->result_names[i] : "y");
         (void)ir_block_add_arg(m, s->block, type, name);

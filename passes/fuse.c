@@ -31,8 +31,8 @@ typedef struct group {
 typedef struct fuse {
     ir_module_t *m;
     arena_t *scratch;
-    map_t index;  // op -> position + 1
-    map_t owner;  // op -> group
+    map_t index; // op -> position + 1
+    map_t owner; // op -> group
     group_t **groups;
     size_t n_groups, cap_groups;
 } fuse_t;
@@ -321,8 +321,8 @@ static void place(fuse_t *f, ir_op_t *op) {
             start_loops(f, op);
         return;
     }
-    static const ir_opcode_t movements[] = {IR_slice, IR_concat, IR_pad,  IR_tile,
-                                            IR_gather, IR_resize, IR_fill, IR_range, IR_from_dims};
+    static const ir_opcode_t movements[] = {IR_slice,  IR_concat, IR_pad,   IR_tile,     IR_gather,
+                                            IR_resize, IR_fill,   IR_range, IR_from_dims};
     const char *name = KERNEL_DEVLIB;
     for (size_t i = 0; i < COUNT_OF(movements); i++)
         if (op->code == movements[i])

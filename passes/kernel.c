@@ -53,7 +53,8 @@ uint32_t kernel_row_axes(const ir_op_t *op) {
         return 0;
     int64_t rank = ir_operand(op, 0)->type->rank, axes[IR_MAX_RANK];
     uint32_t all = (1u << rank) - 1;
-    int64_t axis = ir_get_int(op, "axis", op->code == IR_argreduce || op->code == IR_cumulate ? 0 : -1);
+    int64_t axis =
+        ir_get_int(op, "axis", op->code == IR_argreduce || op->code == IR_cumulate ? 0 : -1);
     axis = axis < 0 ? axis + rank : axis;
     switch (op->code) {
     case IR_softmax:

@@ -20,9 +20,9 @@ static inline const char *kernel_template(const ir_op_t *kernel) {
     return ir_get_string(kernel, "template", "");
 }
 
-// Order of dims in memory, outermost first, of a kernel's result, from the attribute "orders" (those
-// of all results, one after the other); row major when absent. Fills `out` with rank entries and
-// returns true when it is not row major.
+// Order of dims in memory, outermost first, of a kernel's result, from the attribute "orders"
+// (those of all results, one after the other); row major when absent. Fills `out` with rank entries
+// and returns true when it is not row major.
 bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, int64_t *out);
 void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
                              const int64_t *order);

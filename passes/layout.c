@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // layout: chooses the order of dims in memory for each kernel result.
 //
-//   before:  %y = kernel(%x, %w) {template = "contraction"} { conv ... } : tensor<f32 [1, 64, 56, 56]>
-//   after:   the same with orders = [0, 2, 3, 1]
+//   before:  %y = kernel(%x, %w) {template = "contraction"} { conv ... } : tensor<f32 [1, 64, 56,
+//   56]> after:   the same with orders = [0, 2, 3, 1]
 //
 // Images (results of convolutions and windows, and what stays in their shape) are channels last, so
 // that channels, which every engine vectorises over, are contiguous. A result that is only
-// transposed is laid out so that the transposed value is row major. Tensors keep their logical dims;
-// an order is nothing but the strides that bufferise will give. Packing of constant weights is done
-// by tile, which knows the panels it wants.
+// transposed is laid out so that the transposed value is row major. Tensors keep their logical
+// dims; an order is nothing but the strides that bufferise will give. Packing of constant weights
+// is done by tile, which knows the panels it wants.
 #include <string.h>
 
 #include "passes/kernel.h"

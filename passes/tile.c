@@ -4,8 +4,8 @@
 //   before:  kernel(%x, %w, %y) {template = "contraction", stage = "buffer"} { graph ops }
 //   after:   kernel(%x, %w, %y) {stage = "tile", tiling = "...", cycles = N} { parfor ... }
 //
-// After it, program order still is the meaning: no tickets, no slots, no LM addresses. The choice of
-// each kernel and its modelled cycles stand in the dump. Keeps operands in the order inputs,
+// After it, program order still is the meaning: no tickets, no slots, no LM addresses. The choice
+// of each kernel and its modelled cycles stand in the dump. Keeps operands in the order inputs,
 // outputs; constants that a template packs anew come last.
 #include <string.h>
 
@@ -15,8 +15,10 @@ static const struct {
     const char *name;
     tile_template_t run;
 } templates[] = {
-    {KERNEL_CONTRACTION, tile_contraction}, {KERNEL_WINDOW, tile_window},
-    {KERNEL_LOOPS, tile_loops},             {KERNEL_MOVEMENT, tile_movement},
+    {KERNEL_CONTRACTION, tile_contraction},
+    {KERNEL_WINDOW, tile_window},
+    {KERNEL_LOOPS, tile_loops},
+    {KERNEL_MOVEMENT, tile_movement},
     {KERNEL_DEVLIB, tile_devlib},
 };
 

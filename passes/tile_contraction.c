@@ -8,8 +8,8 @@
 //     }
 //   }
 //
-// C lives in LM as f32; DMA-out converts when the output is narrower. Constant B is packed in panels
-// at compile time.
+// C lives in LM as f32; DMA-out converts when the output is narrower. Constant B is packed in
+// panels at compile time.
 #include "passes/tile_contraction.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ typedef struct problem {
     tv_t c;    // [oh, ow, n]
     tv_t res;  // as c
     tv_t bias; // [n]
-    int a_input, b_input;
+    int a_input, b_input, res_input;
     const ir_expr_t *oh, *ow, *n, *k, *ih, *iw;
     int64_t pad_h, pad_w, q;
     double alpha, p0, p1;
@@ -41,7 +41,8 @@ static int64_t pack_granule(dtype_t type) {
     return dtype_bytes(type) == 4 ? 1 : dtype_bytes(type) == 2 ? 2 : 4;
 }
 
-// --- Epilogue ---------------------------------------------------------------------------------------
+// --- Epilogue
+// ---------------------------------------------------------------------------------------
 
 static bool same_dims(const ir_type_t *a, const ir_type_t *b) {
     if (a->rank != b->rank)
@@ -67,10 +68,12 @@ static void read_epilogue(const ir_op_t *anchor, problem_t *p, epilogue_t *e) {
     for (const ir_op_t *op = anchor->next; op && op->code != IR_yield; op = op->next) {
         if (op->code == IR_binary) {
             const ir_value_t *other = ir_operand(op, ir_operand(op, 0) == tail ? 1 : 0);
-            if (same_dims(other->type, tail->type))
+            if (same_dims(other->type, tail->type)) {
                 e->res = other;
-            else
+                p->res_input = tile_input_index(other);
+            } else {
                 e->bias = other;
+            }
         } else if (!strcmp(ir_get_string(op, "func", "none"), "none")) {
             p->alpha *= ir_get_float(op, "alpha", 1);
         } else {
@@ -82,7 +85,8 @@ static void read_epilogue(const ir_op_t *anchor, problem_t *p, epilogue_t *e) {
     }
 }
 
-// --- Problems ------------------------------------------------------------------------------------------
+// --- Problems
+// ------------------------------------------------------------------------------------------
 
 // The constant behind an input, if it starts at its blob's first element.
 static const ir_blob_t *constant_of(tile_t *t, int input) {
@@ -219,9 +223,15 @@ static status_t matmul_b(tile_t *t, problem_t *p, const ir_op_t *op, tv_t b) {
     }
     b = tv_broadcast(t->m, b, p->n_batch + 2,
                      (const ir_expr_t *[]){p->n_batch > 0 ? p->batch[0] : p->k,
-                                           p->n_batch > 1 ? p->batch[1] : p->n_batch > 0 ? p->k : p->n,
-                                           p->n_batch > 2 ? p->batch[2] : p->n_batch > 1 ? p->k : p->n,
-                                           p->n_batch > 3 ? p->batch[3] : p->n_batch > 2 ? p->k : p->n,
+                                           p->n_batch > 1   ? p->batch[1]
+                                           : p->n_batch > 0 ? p->k
+                                                            : p->n,
+                                           p->n_batch > 2   ? p->batch[2]
+                                           : p->n_batch > 1 ? p->k
+                                                            : p->n,
+                                           p->n_batch > 3   ? p->batch[3]
+                                           : p->n_batch > 2 ? p->k
+                                                            : p->n,
                                            p->n_batch > 3 ? p->k : p->n, p->n});
     uint32_t at = p->n_batch;
     if (ir_expr_equals(b.strides[at], 1) && !ir_expr_equals(b.strides[at + 1], 1)) {
@@ -387,7 +397,8 @@ static status_t conv_problem(tile_t *t, const ir_op_t *op, problem_t *p) {
     return conv_weights(t, p, op, groups);
 }
 
-// --- Emission -----------------------------------------------------------------------------------------
+// --- Emission
+// -----------------------------------------------------------------------------------------
 
 // One image tile: origin and counts.
 typedef struct image_tile {
@@ -421,9 +432,8 @@ static image_tile_t image_tile(tile_t *t, const problem_t *p, const ir_expr_t *i
     const ir_expr_t *zero = ir_const(t->m, 0);
     image_tile_t it;
     // One row of tiles, or one column: the index is the other coordinate.
-    it.oh = ir_expr_equals(rows, 1)
-                ? zero
-                : ir_mulc(t->m, ir_floordiv(t->m, index, per_row), g->toh);
+    it.oh =
+        ir_expr_equals(rows, 1) ? zero : ir_mulc(t->m, ir_floordiv(t->m, index, per_row), g->toh);
     it.ow = ir_expr_equals(rows, 1) ? ir_mulc(t->m, index, g->tow)
                                     : ir_mulc(t->m, ir_mod(t->m, index, per_row), g->tow);
     it.n_oh = tail(t->m, p->oh, it.oh, g->toh);
@@ -604,7 +614,11 @@ static void product(tile_t *t, const problem_t *p, tv_t c, const resident_t *r, 
         views[n++] = c_operand(t, *res, it, ct);
         strcat(roles, ",res");
     }
-    ir_op_t *op = tile_mat(t, roles, s->b_static ? "panel" : s->b_trans ? "trans" : "row", n, views);
+    ir_op_t *op = tile_mat(t, roles,
+                           s->b_static  ? "panel"
+                           : s->b_trans ? "trans"
+                                        : "row",
+                           n, views);
     if (p->alpha != 1)
         ir_set_float(m, op, "alpha", p->alpha);
     if (strcmp(p->act, "none")) {
@@ -628,7 +642,8 @@ static void output_tile(tile_t *t, const problem_t *p, const task_t *task, const
     if (p->shape.residual) {
         res = tile_lm(t, p->res.elem, 3, dims);
         tv_t dst = tv_drop(c_operand(t, res, it, ct), 0);
-        (void)tile_dma_in(t, dst, c_box(t, task->res, it, ct), false);
+        (void)tile_dma_in(t, dst, c_box(t, task->res, it, ct),
+                          tile_input_is_stable(t, (uint32_t)p->res_input));
     }
     const ir_expr_t *k0 = ir_const(m, 0), *k_count = p->k;
     bool split = g->tk < p->shape.k || !ir_expr_is_const(p->k);
@@ -726,7 +741,8 @@ static void emit(tile_t *t, const problem_t *p) {
     tile_end(t);
 }
 
-// --- The template ------------------------------------------------------------------------------------
+// --- The template
+// ------------------------------------------------------------------------------------
 
 static bool engine_takes(dtype_t a, dtype_t b) {
     return a == b && (a == DTYPE_F32 || a == DTYPE_F16 || a == DTYPE_BF16);
@@ -735,8 +751,8 @@ static bool engine_takes(dtype_t a, dtype_t b) {
 status_t tile_contraction(tile_t *t) {
     const ir_op_t *anchor = t->graph->first;
     problem_t p = {.alpha = 1, .q = 1};
-    status_t status = anchor->code == IR_conv ? conv_problem(t, anchor, &p)
-                                              : matmul_problem(t, anchor, &p);
+    status_t status =
+        anchor->code == IR_conv ? conv_problem(t, anchor, &p) : matmul_problem(t, anchor, &p);
     RETURN_IF_ERROR(status);
     if (!engine_takes(p.a.elem, p.b.elem))
         return tile_fail(t, STATUS_UNSUPPORTED, "convert the operands to a float type",

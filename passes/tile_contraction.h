@@ -9,14 +9,14 @@
 
 // Sizes that the search sees; run-time dims count as nominal.
 typedef struct contraction_shape {
-    int64_t batch;          // independent problems (images, groups, heads)
-    int64_t oh, ow, n, k;   // output rows, columns, channels; input channels
-    int64_t ih, iw;         // input image
+    int64_t batch;        // independent problems (images, groups, heads)
+    int64_t oh, ow, n, k; // output rows, columns, channels; input channels
+    int64_t ih, iw;       // input image
     int64_t kh, kw, sh, sw, dh, dw;
-    bool border;            // padding: the input tile has to be copied
-    bool merge_kw;          // kw and channels are one run (k counts both after it)
-    bool b_static;          // B is packed in panels of `pw`
-    bool b_trans;           // else: B is [n, k]
+    bool border;   // padding: the input tile has to be copied
+    bool merge_kw; // kw and channels are one run (k counts both after it)
+    bool b_static; // B is packed in panels of `pw`
+    bool b_trans;  // else: B is [n, k]
     int64_t pw;
     dtype_t a_type, b_type, c_type, out_type;
     bool residual, bias;

@@ -25,9 +25,9 @@ int64_t contraction_panel(int64_t n) {
 }
 
 typedef struct engines {
-    uint64_t in, mat, out, ops;  // busy cycles of one core's share, and its issues
-    uint64_t dram;               // bytes
-    uint64_t first, last;        // not overlapped: first loads, last store
+    uint64_t in, mat, out, ops; // busy cycles of one core's share, and its issues
+    uint64_t dram;              // bytes
+    uint64_t first, last;       // not overlapped: first loads, last store
 } engines_t;
 
 // One strided copy of `rows` runs of `run_bytes` between DRAM and LM.
@@ -52,8 +52,8 @@ static isa_cost_t mat_cost(const contraction_shape_t *s, const isa_profile_t *p,
     xa_desc_t d;
     memset(&d, 0, sizeof d);
     d.mat.flags = (drain ? XA_mat_DRAIN : 0) | (s->b_static ? XA_mat_B_PANEL : 0) |
-                  (s->b_trans && !s->b_static ? XA_mat_B_TRANS : 0) |
-                  (s->bias ? XA_mat_BIAS : 0) | (s->residual ? XA_mat_RES : 0);
+                  (s->b_trans && !s->b_static ? XA_mat_B_TRANS : 0) | (s->bias ? XA_mat_BIAS : 0) |
+                  (s->residual ? XA_mat_RES : 0);
     d.mat.a_type = (uint8_t)s->a_type;
     d.mat.b_type = (uint8_t)s->b_type;
     d.mat.c_type = (uint8_t)s->c_type;
@@ -149,10 +149,10 @@ static bool sum_copies(const contraction_shape_t *s, const contraction_tiling_t 
     int64_t tn = least(t->tn, s->n);
     isa_cost_t b = s->b_static && n_k == 1
                        ? dma_cost(p, true, 1, s->kh * s->kw * t->tk * tn, s->b_type)
-                       : s->b_static || s->b_trans
-                             ? dma_cost(p, true, s->b_static ? ceil_div(tn, s->pw) * s->kh * s->kw : tn,
-                                        s->b_static ? t->tk * s->pw : t->tk, s->b_type)
-                             : dma_cost(p, true, t->tk, tn, s->b_type);
+                   : s->b_static || s->b_trans
+                       ? dma_cost(p, true, s->b_static ? ceil_div(tn, s->pw) * s->kh * s->kw : tn,
+                                  s->b_static ? t->tk * s->pw : t->tk, s->b_type)
+                       : dma_cost(p, true, t->tk, tn, s->b_type);
     isa_cost_t c = dma_cost(p, false, least(t->toh, s->oh) * least(t->tow, s->ow), tn, s->out_type);
     isa_cost_t r = {0};
     if (s->residual)
@@ -162,8 +162,10 @@ static bool sum_copies(const contraction_shape_t *s, const contraction_tiling_t 
         return false;
     // Engines stream: latency counts once a dependent chain, not once a copy.
     uint64_t lat = p->dma_latency;
-    uint64_t a_busy = a.cycles > lat ? a.cycles - lat : 1, b_busy = b.cycles > lat ? b.cycles - lat : 1;
-    uint64_t c_busy = c.cycles > lat ? c.cycles - lat : 1, r_busy = r.cycles > lat ? r.cycles - lat : 0;
+    uint64_t a_busy = a.cycles > lat ? a.cycles - lat : 1,
+             b_busy = b.cycles > lat ? b.cycles - lat : 1;
+    uint64_t c_busy = c.cycles > lat ? c.cycles - lat : 1,
+             r_busy = r.cycles > lat ? r.cycles - lat : 0;
     add_scaled(&e->in, a_busy, loads_a);
     add_scaled(&e->in, b_busy, loads_b);
     add_scaled(&e->in, r_busy, n_m * n_n);
@@ -201,13 +203,14 @@ uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *t,
     return t->cycles;
 }
 
-// --- Candidates -----------------------------------------------------------------------------------
+// --- Candidates
+// -----------------------------------------------------------------------------------
 
 enum { MAX_CANDIDATES = 32 };
 
 // Sizes worth trying along one loop: the whole, and a ladder below it.
 static size_t ladder(int64_t size, int64_t granule, int64_t *out) {
-    static const int64_t steps[] = {1,  2,  3,  4,  6,   7,   8,   12,  14,  16,  24,  28,
+    static const int64_t steps[] = {1,  2,  3,  4,  6,  7,   8,   12,  14,  16,  24,  28,
                                     32, 48, 56, 64, 96, 112, 128, 192, 256, 384, 512, 1024};
     size_t n = 0;
     for (size_t i = 0; i < sizeof steps / sizeof *steps && steps[i] * granule < size; i++)

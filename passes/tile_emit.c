@@ -11,9 +11,7 @@ tv_t tile_input(tile_t *t, const ir_value_t *graph_arg) {
     return tv_of(t->m, t->args[graph_arg->index]);
 }
 
-tv_t tile_output(tile_t *t, uint32_t index) {
-    return tv_of(t->m, t->args[t->n_inputs + index]);
-}
+tv_t tile_output(tile_t *t, uint32_t index) { return tv_of(t->m, t->args[t->n_inputs + index]); }
 
 int tile_input_index(const ir_value_t *value) { return value->def ? -1 : (int)value->index; }
 
@@ -133,7 +131,8 @@ void tile_end(tile_t *t) {
 static void sort_copy(tv_t *dst, tv_t *src) {
     for (uint32_t i = 1; i < dst->rank; i++)
         for (uint32_t d = i; d > 0; d--) {
-            int64_t outer = tile_nominal(dst->strides[d - 1]), inner = tile_nominal(dst->strides[d]);
+            int64_t outer = tile_nominal(dst->strides[d - 1]),
+                    inner = tile_nominal(dst->strides[d]);
             if (outer >= inner)
                 break;
             int64_t perm[TV_MAX_RANK];
@@ -178,7 +177,8 @@ static ir_op_t *build_copy(tile_t *t, ir_opcode_t code, tv_t dst, tv_t src) {
         loops++;
     }
     ir_value_t *operands[2] = {tv_emit(&t->b, &dst), tv_emit(&t->b, &src)};
-    ir_op_t *op = ir_build(&t->b, code, 2, operands, 1, (const ir_type_t *[]){ir_type_ticket(t->m)});
+    ir_op_t *op =
+        ir_build(&t->b, code, 2, operands, 1, (const ir_type_t *[]){ir_type_ticket(t->m)});
     ir_set_int(t->m, op, "n_buffers", 2);
     while (loops-- > 0)
         tile_end(t);
@@ -212,7 +212,8 @@ ir_op_t *tile_dma_in_border(tile_t *t, tv_t dst, tv_t src, const ir_expr_t *cons
     return op;
 }
 
-// --- Engine ops -----------------------------------------------------------------------------------
+// --- Engine ops
+// -----------------------------------------------------------------------------------
 
 static ir_op_t *build_engine(tile_t *t, ir_opcode_t code, const char *roles, uint32_t n,
                              const tv_t *views) {
@@ -220,7 +221,8 @@ static ir_op_t *build_engine(tile_t *t, ir_opcode_t code, const char *roles, uin
     assert(n <= COUNT_OF(operands));
     for (uint32_t i = 0; i < n; i++)
         operands[i] = tv_emit(&t->b, &views[i]);
-    ir_op_t *op = ir_build(&t->b, code, n, operands, 1, (const ir_type_t *[]){ir_type_ticket(t->m)});
+    ir_op_t *op =
+        ir_build(&t->b, code, n, operands, 1, (const ir_type_t *[]){ir_type_ticket(t->m)});
     ir_set_string(t->m, op, "roles", roles);
     ir_set_int(t->m, op, "n_buffers", n);
     return op;
@@ -247,8 +249,7 @@ tv_t tile_weights(tile_t *t, const ir_blob_t *blob, uint32_t rank, const int64_t
     const ir_expr_t *exprs[TV_MAX_RANK];
     for (uint32_t d = 0; d < rank; d++)
         exprs[d] = ir_const(t->m, dims[d]);
-    const ir_type_t *type =
-        ir_type_buffer(t->m, IR_SPACE_DRAM, blob->elem, rank, exprs, NULL);
+    const ir_type_t *type = ir_type_buffer(t->m, IR_SPACE_DRAM, blob->elem, rank, exprs, NULL);
     ir_builder_t b;
     ir_builder_before(&b, t->m, t->kernel);
     ir_value_t *buffer = ir_build1(&b, IR_weights, 0, NULL, type);

@@ -14,15 +14,15 @@ typedef struct tile {
     pass_context_t *pc;
     ir_module_t *m;
     const isa_profile_t *profile;
-    ir_op_t *kernel;     // its operands: DRAM buffers, inputs first
-    ir_block_t *graph;   // the old region: arguments are tensors, one an input
-    ir_value_t **args;   // the new region's arguments: buffers, one an operand
+    ir_op_t *kernel;   // its operands: DRAM buffers, inputs first
+    ir_block_t *graph; // the old region: arguments are tensors, one an input
+    ir_value_t **args; // the new region's arguments: buffers, one an operand
     uint32_t n_inputs, n_operands;
-    ir_builder_t b;      // where tile ops go
+    ir_builder_t b;                  // where tile ops go
     ir_block_t *nest[TILE_MAX_NEST]; // blocks outside the current one
     uint32_t depth;
-    char tiling[160];    // the choice, for readers of the dump
-    uint64_t cycles;     // its modelled cycles
+    char tiling[160]; // the choice, for readers of the dump
+    uint64_t cycles;  // its modelled cycles
 } tile_t;
 
 typedef status_t (*tile_template_t)(tile_t *t);
@@ -66,7 +66,8 @@ ir_op_t *tile_dma_out(tile_t *t, tv_t dst, tv_t src);
 ir_op_t *tile_dma_in_border(tile_t *t, tv_t dst, tv_t src, const ir_expr_t *const *pad_lo,
                             double fill);
 // `roles` names the views in order.
-ir_op_t *tile_mat(tile_t *t, const char *roles, const char *b_layout, uint32_t n, const tv_t *views);
+ir_op_t *tile_mat(tile_t *t, const char *roles, const char *b_layout, uint32_t n,
+                  const tv_t *views);
 ir_op_t *tile_vec(tile_t *t, const char *insn, const char *op, const char *roles, uint32_t n,
                   const tv_t *views);
 // A constant in DRAM.

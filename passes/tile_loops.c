@@ -16,7 +16,7 @@
 typedef struct stats {
     tv_t first, second; // softmax: max (or max + log sum), 1 / sum; norms: 1 / deviation, shift
     tv_t mean;
-    tv_t kept;          // whole rows: exponentials of a softmax
+    tv_t kept; // whole rows: exponentials of a softmax
     bool has_kept;
 } stats_t;
 
@@ -26,13 +26,13 @@ typedef struct loops {
     const ir_type_t *domain;
     uint32_t row_mask;
     int64_t perm[IR_MAX_RANK]; // nest dim -> logical dim, before simplification
-    map_t inputs;  // argument -> view number + 1
-    map_t lm;      // value -> tv_t * in LM
-    map_t stats;   // row op -> stats_t *
-    map_t fixed;   // argument -> tv_t * loaded once for all tiles
+    map_t inputs;              // argument -> view number + 1
+    map_t lm;                  // value -> tv_t * in LM
+    map_t stats;               // row op -> stats_t *
+    map_t fixed;               // argument -> tv_t * loaded once for all tiles
     const ir_op_t *yield;
     uint32_t out_view[16];
-    tv_t inverse;  // 1 / row length in LM when it is not constant
+    tv_t inverse; // 1 / row length in LM when it is not constant
     bool has_inverse;
 } loops_t;
 
@@ -42,7 +42,8 @@ static tv_t *keep(loops_t *l, map_t *map, const void *key, tv_t v) {
     return copy;
 }
 
-// --- The iteration space ---------------------------------------------------------------------------
+// --- The iteration space
+// ---------------------------------------------------------------------------
 
 static bool is_elementwise(const ir_op_t *op) {
     return ir_op_info(op->code)->flags & IR_FLAG_ELEMENTWISE;
@@ -184,7 +185,8 @@ static int64_t tile_limit(loops_t *l) {
     return elements < most ? elements : most;
 }
 
-// --- Operands ----------------------------------------------------------------------------------------
+// --- Operands
+// ----------------------------------------------------------------------------------------
 
 static tv_t value_lm(loops_t *l, const ir_value_t *value);
 
@@ -236,7 +238,8 @@ static tv_t new_value(loops_t *l, dtype_t elem, bool reduced) {
     return new_full(l, elem);
 }
 
-// --- Walks over the row ---------------------------------------------------------------------------------
+// --- Walks over the row
+// ---------------------------------------------------------------------------------
 
 typedef struct walk {
     map_t saved;
@@ -250,8 +253,7 @@ static walk_t walk_begin(loops_t *l) {
     ir_module_t *m = l->t->m;
     const ir_expr_t *length = l->n.dims[l->n.rank - 1];
     l->n.chunk_at = tile_for(l->t, "r", ir_const(m, 0), length, l->n.chunk);
-    l->n.chunk_count =
-        ir_min(m, ir_const(m, l->n.chunk), ir_sub(m, length, l->n.chunk_at));
+    l->n.chunk_count = ir_min(m, ir_const(m, l->n.chunk), ir_sub(m, length, l->n.chunk_at));
     map_init(&l->lm, l->t->pc->scratch);
     return w;
 }
@@ -269,7 +271,8 @@ static void continue_reduction(loops_t *l, ir_op_t *vec) {
         ir_set_expr(l->t->m, vec, "redacc", ir_ne(l->t->m, l->n.chunk_at, ir_const(l->t->m, 0)));
 }
 
-// --- Vector ops -------------------------------------------------------------------------------------------
+// --- Vector ops
+// -------------------------------------------------------------------------------------------
 
 static ir_op_t *unary(loops_t *l, const char *func, tv_t d, tv_t a) {
     return tile_vec(l->t, "unary", func, "d,a", 2, (const tv_t[]){d, a});
@@ -317,15 +320,16 @@ static void reduce(loops_t *l, const char *red, tv_t d, tv_t a) {
 static void binary_reduce(loops_t *l, const char *op, const tv_t *d, tv_t a, tv_t b, tv_t r) {
     static const char *const no_dst[] = {"NODST"};
     tv_t spread_r = spread(l, r);
-    ir_op_t *vec = tile_vec(l->t, "binary", op, "d,a,b,r", 4,
-                            (const tv_t[]){d ? *d : a, a, b, spread_r});
+    ir_op_t *vec =
+        tile_vec(l->t, "binary", op, "d,a,b,r", 4, (const tv_t[]){d ? *d : a, a, b, spread_r});
     ir_set_string(l->t->m, vec, "red", "sum");
     if (!d)
         ir_set_strings(l->t->m, vec, "flags", 1, no_dst);
     continue_reduction(l, vec);
 }
 
-// --- Row statistics ---------------------------------------------------------------------------------------
+// --- Row statistics
+// ---------------------------------------------------------------------------------------
 
 static const ir_expr_t *row_length(const loops_t *l) {
     const ir_expr_t *length = ir_const(l->t->m, 1);
@@ -416,8 +420,8 @@ static void norm_stats(loops_t *l, const ir_op_t *op, stats_t *s) {
 static const char *reduction_of(const char *op) {
     static const struct {
         const char *op, *red;
-    } table[] = {{"sum", "sum"},   {"mean", "sum"},  {"max", "max"},      {"min", "min"},
-                 {"prod", "prod"}, {"l1", "sumabs"}, {"sumsq", "sumsq"},  {"l2", "sumsq"},
+    } table[] = {{"sum", "sum"},    {"mean", "sum"},     {"max", "max"},     {"min", "min"},
+                 {"prod", "prod"},  {"l1", "sumabs"},    {"sumsq", "sumsq"}, {"l2", "sumsq"},
                  {"logsum", "sum"}, {"logsumexp", "max"}};
     for (size_t i = 0; i < COUNT_OF(table); i++)
         if (!strcmp(table[i].op, op))
@@ -474,7 +478,8 @@ static tv_t argreduce_value(loops_t *l, const ir_op_t *op) {
     return out;
 }
 
-// --- Values ------------------------------------------------------------------------------------------------
+// --- Values
+// ------------------------------------------------------------------------------------------------
 
 static void compute_row_op(loops_t *l, const ir_op_t *op) {
     stats_t *s = ARENA_NEW(l->t->pc->scratch, stats_t);
@@ -575,7 +580,8 @@ static void compute(loops_t *l, const ir_op_t *op, tv_t d, bool reduced) {
     ir_op_t *vec;
     switch (op->code) {
     case IR_unary:
-        vec = unary(l, ir_get_string(op, "func", "none"), d, operand(l, ir_operand(op, 0), reduced));
+        vec =
+            unary(l, ir_get_string(op, "func", "none"), d, operand(l, ir_operand(op, 0), reduced));
         copy_floats(l, op, vec);
         break;
     case IR_binary:
@@ -630,7 +636,8 @@ static tv_t value_lm(loops_t *l, const ir_value_t *value) {
     return *keep(l, &l->lm, value, lm);
 }
 
-// --- The template ---------------------------------------------------------------------------------------
+// --- The template
+// ---------------------------------------------------------------------------------------
 
 static void store(loops_t *l, uint32_t index) {
     const ir_value_t *value = ir_operand(l->yield, index);

@@ -46,7 +46,8 @@ static void copy(tile_t *t, tv_t dst, tv_t src) {
              (long long)n.tile, n.p, n.rank);
 }
 
-// --- Slices with negative steps -----------------------------------------------------------------------
+// --- Slices with negative steps
+// -----------------------------------------------------------------------
 
 static void reverse_slice(tile_t *t, const ir_op_t *op) {
     tv_t src = tile_input(t, ir_operand(op, 0)), dst = tile_output(t, 0);
@@ -61,7 +62,8 @@ static void reverse_slice(tile_t *t, const ir_op_t *op) {
     copy(t, dst, src);
 }
 
-// --- Padding and filling --------------------------------------------------------------------------------
+// --- Padding and filling
+// --------------------------------------------------------------------------------
 
 // Writes dst with src where dst's index - lo lies in src, else with `value`.
 static status_t bordered_copy(tile_t *t, tv_t dst, tv_t src, const int64_t *lo, double value) {
@@ -127,7 +129,8 @@ static status_t fill(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Repetition ------------------------------------------------------------------------------------------
+// --- Repetition
+// ------------------------------------------------------------------------------------------
 
 // Each dim d of the output is [repeats, d of the input].
 static status_t repeat(tile_t *t, const ir_op_t *op) {
@@ -143,7 +146,8 @@ static status_t repeat(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Gather -----------------------------------------------------------------------------------------------
+// --- Gather
+// -----------------------------------------------------------------------------------------------
 
 // dst [outer.., J, inner..] = src [outer.., A, inner..] at index [J].
 static status_t gather(tile_t *t, const ir_op_t *op) {
@@ -158,8 +162,7 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
         count = ir_mul(m, count, index.dims[d]);
     for (uint32_t d = 0; d < src.rank; d++)
         dims[d] = d == (uint32_t)axis ? count : src.dims[d];
-    if (!tv_reshape(m, index, 1, &count, &index) ||
-        !tv_reshape(m, dst, src.rank, dims, &dst))
+    if (!tv_reshape(m, index, 1, &count, &index) || !tv_reshape(m, dst, src.rank, dims, &dst))
         return tile_fail(t, STATUS_UNSUPPORTED, NULL, "gather of or into a strided view");
     nest_t n = {.t = t, .rank = src.rank, .row = src.rank};
     memcpy(n.dims, dims, sizeof *dims * src.rank);
@@ -178,8 +181,8 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
             s_part = tv_box(m, s_part, d, n.index[d], n.count);
     }
     if (axis <= (int64_t)n.p)
-        i_part = tv_box(m, index, 0, n.index[axis],
-                        axis == (int64_t)n.p ? n.count : ir_const(m, 1));
+        i_part =
+            tv_box(m, index, 0, n.index[axis], axis == (int64_t)n.p ? n.count : ir_const(m, 1));
     // Bring the indexed dim into the tile when it was a loop.
     uint32_t idx_dim = 0;
     if (axis < (int64_t)n.p) {
@@ -207,7 +210,8 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Resize -----------------------------------------------------------------------------------------------
+// --- Resize
+// -----------------------------------------------------------------------------------------------
 
 typedef struct axis_map {
     double scale;
@@ -296,7 +300,8 @@ static bool resize_by_strides(tile_t *t, const ir_op_t *op, tv_t dst, tv_t src,
 static void axis_tables(tile_t *t, const ir_op_t *op, const axis_map_t *a, bool linear,
                         tv_t out[3]) {
     size_t n = (size_t)a->out;
-    int32_t *lo = ARENA_ARRAY(t->pc->scratch, int32_t, n), *hi = ARENA_ARRAY(t->pc->scratch, int32_t, n);
+    int32_t *lo = ARENA_ARRAY(t->pc->scratch, int32_t, n),
+            *hi = ARENA_ARRAY(t->pc->scratch, int32_t, n);
     float *weight = ARENA_ARRAY(t->pc->scratch, float, n);
     for (int64_t i = 0; i < a->out; i++) {
         double x = source_position(op, a, i);
@@ -427,7 +432,8 @@ static status_t resize(tile_t *t, const ir_op_t *op) {
     return resize_image(t, op, dst, src, maps, linear);
 }
 
-// --- Values computed from dims ------------------------------------------------------------------------
+// --- Values computed from dims
+// ------------------------------------------------------------------------
 
 static void from_dims(tile_t *t, const ir_op_t *op) {
     const ir_attr_t *values = ir_get(op, "values");

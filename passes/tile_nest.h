@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Iteration spaces of the loop template: which dims are outer loops, which one is tiled, and where a
-// tile of each tensor is.
+// Iteration spaces of the loop template: which dims are outer loops, which one is tiled, and where
+// a tile of each tensor is.
 #ifndef PASSES_TILE_NEST_H
 #define PASSES_TILE_NEST_H
 
@@ -18,11 +18,11 @@ typedef struct nest {
     tv_t views[NEST_MAX_VIEWS];
     bool reduced[NEST_MAX_VIEWS]; // view has dims of 1 from `row` on
 
-    uint32_t p;        // tiled dim; dims before it are loops, those after it whole
-    int64_t tile;      // elements of dim p in a tile
-    int64_t chunk;     // elements of the last dim in a chunk, 0: rows are whole
-    const ir_expr_t *index[TV_MAX_RANK]; // position of the tile, set by nest_begin
-    const ir_expr_t *count;              // elements of dim p in this tile
+    uint32_t p;    // tiled dim; dims before it are loops, those after it whole
+    int64_t tile;  // elements of dim p in a tile
+    int64_t chunk; // elements of the last dim in a chunk, 0: rows are whole
+    const ir_expr_t *index[TV_MAX_RANK];     // position of the tile, set by nest_begin
+    const ir_expr_t *count;                  // elements of dim p in this tile
     const ir_expr_t *chunk_at, *chunk_count; // set while in a chunk loop
 } nest_t;
 

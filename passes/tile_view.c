@@ -174,8 +174,7 @@ bool tv_reshape(ir_module_t *m, tv_t v, uint32_t rank, const ir_expr_t *const *d
 }
 
 ir_value_t *tv_emit(ir_builder_t *b, const tv_t *v) {
-    const ir_type_t *type =
-        ir_type_buffer(b->m, v->space, v->elem, v->rank, v->dims, v->strides);
+    const ir_type_t *type = ir_type_buffer(b->m, v->space, v->elem, v->rank, v->dims, v->strides);
     if (type == v->buffer->type && ir_expr_equals(v->offset, 0))
         return v->buffer;
     ir_op_t *op = ir_build(b, IR_view, 1, &(ir_value_t *){v->buffer}, 1, &type);

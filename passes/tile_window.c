@@ -18,7 +18,7 @@ typedef struct window {
     int64_t pad_c; // border channels before and after (lrn)
     bool border;
     double fill;
-    int64_t toh, tow, tc; // tile
+    int64_t toh, tow, tc;               // tile
     const ir_expr_t *n_oh, *n_ow, *n_c; // tiles along each axis
 } window_t;
 
@@ -29,8 +29,14 @@ static void read_window(tile_t *t, const ir_op_t *op, const int64_t *kernel, win
     (void)ir_get_ints(op, "strides", 2, strides);
     (void)ir_get_ints(op, "dilations", 2, dilations);
     (void)ir_get_ints(op, "pads", 4, pads);
-    *w = (window_t){.kh = kernel[0], .kw = kernel[1], .sh = strides[0], .sw = strides[1],
-                    .dh = dilations[0], .dw = dilations[1], .pad_h = pads[0], .pad_w = pads[1]};
+    *w = (window_t){.kh = kernel[0],
+                    .kw = kernel[1],
+                    .sh = strides[0],
+                    .sw = strides[1],
+                    .dh = dilations[0],
+                    .dw = dilations[1],
+                    .pad_h = pads[0],
+                    .pad_w = pads[1]};
     w->x = channels_last(tile_input(t, ir_operand(op, 0)));
     w->y = channels_last(tile_output(t, 0));
     w->border = pads[0] || pads[1] || pads[2] || pads[3] || ir_get_int(op, "ceil_mode", 0);
@@ -38,10 +44,19 @@ static void read_window(tile_t *t, const ir_op_t *op, const int64_t *kernel, win
 
 static bool choose_tile(tile_t *t, window_t *w) {
     window_shape_t shape = {
-        .n = tile_nominal(w->y.dims[0]), .oh = tile_nominal(w->y.dims[1]),
-        .ow = tile_nominal(w->y.dims[2]), .c = tile_nominal(w->y.dims[3]),
-        .kh = w->kh, .kw = w->kw, .sh = w->sh, .sw = w->sw, .dh = w->dh, .dw = w->dw,
-        .pad_c = w->pad_c, .x_type = w->x.elem, .y_type = w->y.elem,
+        .n = tile_nominal(w->y.dims[0]),
+        .oh = tile_nominal(w->y.dims[1]),
+        .ow = tile_nominal(w->y.dims[2]),
+        .c = tile_nominal(w->y.dims[3]),
+        .kh = w->kh,
+        .kw = w->kw,
+        .sh = w->sh,
+        .sw = w->sw,
+        .dh = w->dh,
+        .dw = w->dw,
+        .pad_c = w->pad_c,
+        .x_type = w->x.elem,
+        .y_type = w->y.elem,
     };
     window_tiling_t best;
     if (!window_search(&shape, t->profile, &best))
@@ -55,7 +70,8 @@ static bool choose_tile(tile_t *t, window_t *w) {
     return true;
 }
 
-// --- Emission ------------------------------------------------------------------------------------------
+// --- Emission
+// ------------------------------------------------------------------------------------------
 
 typedef struct place {
     const ir_expr_t *n, *oh, *ow, *c, *n_oh, *n_ow, *n_c;
@@ -98,8 +114,8 @@ static tv_t clip_axis(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at,
 // The input under the tile in LM, [rows, columns, tc + 2 pad_c].
 static tv_t load_input(tile_t *t, const window_t *w, const place_t *at) {
     ir_module_t *m = t->m;
-    int64_t dims[3] = {window_span(w->toh, w->sh, w->kh, w->dh), window_span(w->tow, w->sw, w->kw, w->dw),
-                       w->tc + 2 * w->pad_c};
+    int64_t dims[3] = {window_span(w->toh, w->sh, w->kh, w->dh),
+                       window_span(w->tow, w->sw, w->kw, w->dw), w->tc + 2 * w->pad_c};
     tv_t lm = tile_lm(t, w->x.elem, 3, dims), dst = lm;
     dst.dims[0] = ir_addc(m, ir_mulc(m, ir_addc(m, at->n_oh, -1), w->sh), (w->kh - 1) * w->dh + 1);
     dst.dims[1] = ir_addc(m, ir_mulc(m, ir_addc(m, at->n_ow, -1), w->sw), (w->kw - 1) * w->dw + 1);
@@ -161,7 +177,8 @@ static status_t no_tile(tile_t *t) {
                      t->profile->lm_bytes);
 }
 
-// --- Depthwise convolution -----------------------------------------------------------------------------
+// --- Depthwise convolution
+// -----------------------------------------------------------------------------
 
 // Weights [C, 1, KH, KW] as [KH, KW, C] in DRAM.
 static tv_t depthwise_weights(tile_t *t, const ir_op_t *op, const window_t *w) {
@@ -230,8 +247,8 @@ static status_t depthwise(tile_t *t, const ir_op_t *op) {
     const ir_expr_t *zero = ir_const(m, 0);
     tv_t b = lw;
     b.rank = 6;
-    const ir_expr_t *dims[6] = {ir_const(m, 1), at.n_oh, at.n_ow, at.n_c, ir_const(m, w.kh),
-                                ir_const(m, w.kw)};
+    const ir_expr_t *dims[6] = {ir_const(m, 1), at.n_oh,           at.n_ow,
+                                at.n_c,         ir_const(m, w.kh), ir_const(m, w.kw)};
     const ir_expr_t *strides[6] = {zero, zero, zero, ir_const(m, 1), lw.strides[0], lw.strides[1]};
     memcpy(b.dims, dims, sizeof dims);
     memcpy(b.strides, strides, sizeof strides);
@@ -249,7 +266,8 @@ static status_t depthwise(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Pooling -----------------------------------------------------------------------------------------------
+// --- Pooling
+// -----------------------------------------------------------------------------------------------
 
 // Inputs (and padding, if it counts) under output index i of one axis.
 static int64_t taps_at(int64_t i, int64_t stride, int64_t kernel, int64_t dilation, int64_t pad,
@@ -271,10 +289,9 @@ static tv_t average_scale(tile_t *t, const ir_op_t *op, const window_t *w, bool 
     *out_uniform = true;
     for (int64_t y = 0; y < oh; y++)
         for (int64_t x = 0; x < ow; x++) {
-            int64_t n = taps_at(y, w->sh, w->kh, w->dh, w->pad_h, w->x.dims[1]->value, pads[2],
-                                count_pad) *
-                        taps_at(x, w->sw, w->kw, w->dw, w->pad_w, w->x.dims[2]->value, pads[3],
-                                count_pad);
+            int64_t n =
+                taps_at(y, w->sh, w->kh, w->dh, w->pad_h, w->x.dims[1]->value, pads[2], count_pad) *
+                taps_at(x, w->sw, w->kw, w->dw, w->pad_w, w->x.dims[2]->value, pads[3], count_pad);
             *out_uniform &= n == w->kh * w->kw;
             table[y * ow + x] = 1.0f / (float)(n > 0 ? n : 1);
         }
@@ -332,7 +349,8 @@ static status_t pool(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Local response normalisation ----------------------------------------------------------------------
+// --- Local response normalisation
+// ----------------------------------------------------------------------
 
 // y = x * (bias + alpha / size * sum of squares over nearby channels) ^ -beta
 static status_t lrn(tile_t *t, const ir_op_t *op) {

@@ -32,9 +32,9 @@ static uint64_t copy_cycles(const isa_profile_t *p, bool in, int64_t rows, int64
     memcpy(d.dma.count, count, sizeof count);
     d.dma.src_stride[4] = d.dma.dst_stride[4] = size;
     d.dma.src_stride[3] = d.dma.dst_stride[3] = elems * size;
-    isa_cost_t c = isa_cost_issue(in ? XA_I_DMA_IN : XA_I_DMA_OUT, &d,
-                                  in ? ISA_SPACE_DRAM : ISA_SPACE_LM,
-                                  in ? ISA_SPACE_LM : ISA_SPACE_DRAM, p);
+    isa_cost_t c =
+        isa_cost_issue(in ? XA_I_DMA_IN : XA_I_DMA_OUT, &d, in ? ISA_SPACE_DRAM : ISA_SPACE_LM,
+                       in ? ISA_SPACE_LM : ISA_SPACE_DRAM, p);
     return c.cycles > p->dma_latency ? c.cycles - p->dma_latency : 1;
 }
 
@@ -49,15 +49,16 @@ uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_prof
         return t->cycles;
     bool whole = t->tc == s->c && !s->pad_c;
     uint64_t work = vector_cycles(s, t, p);
-    uint64_t in = copy_cycles(p, true, whole ? rows : rows * cols, whole ? cols * t->tc : t->tc,
-                              s->x_type);
+    uint64_t in =
+        copy_cycles(p, true, whole ? rows : rows * cols, whole ? cols * t->tc : t->tc, s->x_type);
     uint64_t store = copy_cycles(p, false, whole ? t->toh : t->toh * t->tow,
                                  whole ? t->tow * t->tc : t->tc, s->y_type);
     if (work > XA_ISSUE_MAX_CYCLES || in > XA_ISSUE_MAX_CYCLES || store > XA_ISSUE_MAX_CYCLES)
         return t->cycles;
     uint64_t one = work > in ? work : in;
     one = (one > store ? one : store) + p->issue_cycles;
-    int64_t tasks = s->n * ceil_div(s->oh, t->toh) * ceil_div(s->ow, t->tow) * ceil_div(s->c, t->tc);
+    int64_t tasks =
+        s->n * ceil_div(s->oh, t->toh) * ceil_div(s->ow, t->tow) * ceil_div(s->c, t->tc);
     int64_t cores = p->cores ? p->cores : 2;
     t->cycles = one * (uint64_t)ceil_div(tasks, cores) + in + store + 2 * p->dma_latency;
     return t->cycles;

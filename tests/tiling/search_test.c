@@ -28,7 +28,8 @@ static int64_t between(uint64_t *state, int64_t lo, int64_t hi) {
     return lo + (int64_t)(next_random(state) % (uint64_t)(hi - lo + 1));
 }
 
-// --- Contractions -----------------------------------------------------------------------------------
+// --- Contractions
+// -----------------------------------------------------------------------------------
 
 static contraction_shape_t random_contraction(uint64_t *r) {
     static const int64_t images[] = {7, 8, 13, 14, 20, 28}, kernels[] = {1, 1, 3, 3, 5};
@@ -77,7 +78,7 @@ static uint64_t best_contraction(const contraction_shape_t *s, const isa_profile
     for (t.tn = s->pw; t.tn < s->n + s->pw; t.tn += s->pw)
         for (t.tk = 16; t.tk < s->k + 16; t.tk += 16)
             for (t.toh = 1; t.toh <= s->oh; t.toh += s->oh > 14 ? 2 : 1)
-                for (t.tow = step_w; t.tow < s->ow + step_w; t.tow += s->oh > 1 ? 3 : step_w) {
+                for (t.tow = step_w; t.tow<s->ow + step_w; t.tow += s->oh> 1 ? 3 : step_w) {
                     contraction_tiling_t c = t;
                     c.tk = c.tk > s->k ? s->k : c.tk;
                     c.tow = c.tow > s->ow ? s->ow : c.tow;
@@ -103,12 +104,19 @@ static void contractions_are_near_the_best(void **state) {
     }
 }
 
-// --- Windows ------------------------------------------------------------------------------------------
+// --- Windows
+// ------------------------------------------------------------------------------------------
 
 static window_shape_t random_window(uint64_t *r) {
     static const int64_t kernels[] = {2, 3, 3, 5, 7};
-    window_shape_t s = {.n = between(r, 1, 2), .oh = between(r, 1, 56), .ow = between(r, 1, 56),
-                        .c = between(r, 1, 20) * 16, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    window_shape_t s = {.n = between(r, 1, 2),
+                        .oh = between(r, 1, 56),
+                        .ow = between(r, 1, 56),
+                        .c = between(r, 1, 20) * 16,
+                        .sh = 1,
+                        .sw = 1,
+                        .dh = 1,
+                        .dw = 1};
     s.kh = s.kw = pick(r, 5, kernels);
     s.sh = s.sw = between(r, 1, 2);
     s.x_type = s.y_type = next_random(r) % 3 ? DTYPE_F32 : DTYPE_F16;
