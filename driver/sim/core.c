@@ -26,16 +26,12 @@ static void *no_space(uint64_t va, isa_access_t access, sim_fault_t *fault) {
     return NULL;
 }
 
-static void *resolve_lm(sim_core_t *core, uint64_t va, uint64_t wanted, isa_access_t access,
-                        uint64_t *out_run, sim_fault_t *fault) {
+static void *resolve_lm(sim_core_t *core, uint64_t va, isa_access_t access, uint64_t *out_run,
+                        sim_fault_t *fault) {
     uint64_t offset = va - ISA_LM_BASE, size = core->gang->card->profile->lm_bytes;
     if (offset >= size || access == ISA_ACCESS_EXECUTE)
         return no_space(va, access, fault);
     *out_run = size - offset;
-    if (access == ISA_ACCESS_WRITE) {
-        uint64_t end = offset + (wanted < *out_run ? wanted : *out_run);
-        core->lm_used = core->lm_used > end ? core->lm_used : end;
-    }
     return core->lm + offset;
 }
 
@@ -53,7 +49,7 @@ static void *resolve_sram(sim_card_t *card, uint64_t va, isa_access_t access, ui
 void *sim_core_resolve(sim_core_t *core, uint64_t va, uint64_t wanted, isa_access_t access,
                        bool engine, uint64_t *out_run, sim_fault_t *out_fault) {
     if (va - ISA_LM_BASE < ISA_LM_WINDOW)
-        return resolve_lm(core, va, wanted, access, out_run, out_fault);
+        return resolve_lm(core, va, access, out_run, out_fault);
     if (engine && va - ISA_SRAM_BASE < ISA_SRAM_WINDOW)
         return resolve_sram(core->gang->card, va, access, out_run, out_fault);
     return sim_mmu_resolve(&core->gang->run->space, &core->tlb, va, wanted, access, out_run,
@@ -98,6 +94,7 @@ void sim_core_run(sim_core_t *core) {
     for (;;) {
         switch (sim_hart_run(core->hart, budget)) {
         case SIM_STOP_ECALL:
+            sim_issue_settle(core);
             if (!sim_ecall(core))
                 return;
             break;
@@ -136,8 +133,10 @@ static void check_caches(sim_core_t *core) {
 }
 
 void sim_core_clear(sim_core_t *core) {
-    memset(core->lm, 0, core->lm_used > core->lm_hart ? core->lm_used : core->lm_hart);
-    core->lm_used = 0;
+    uint64_t used = atomic_load(&core->engine.lm_used);
+    memset(core->lm, 0, used > core->lm_hart ? used : core->lm_hart);
+    atomic_store(&core->engine.lm_used, 0);
+    sim_issue_forget(core);
     check_caches(core);
     memset(core->desc, 0, sizeof core->desc);
     memset(core->tickets, 0, sizeof core->tickets);

@@ -9,6 +9,7 @@
 #define SIM_CORE_H
 
 #include "driver/sim/card.h"
+#include "driver/sim/engine.h"
 #include "driver/sim/hart.h"
 #include "isa/cost.h"
 #include "isa/xaccel.h"
@@ -37,8 +38,8 @@ typedef struct sim_core {
     uint64_t epoch;
     sim_hart_t *hart;
     uint8_t *lm;
-    uint64_t lm_used; // bytes of LM that may differ from zero, written by engines
-    uint64_t lm_hart; // and by the hart, whose translations outlive a launch
+    uint64_t
+        lm_hart; // bytes of LM that the hart may have written: its translations outlive a launch
     sim_tlb_t tlb;
     uint64_t code_generation, data_generation, code_root; // what the hart's caches stand on
     uint16_t code_asid;
@@ -47,7 +48,8 @@ typedef struct sim_core {
     uint64_t tickets[XA_ENGINE_COUNT];
     uint64_t after[XA_ENGINE_COUNT][XA_ENGINE_COUNT]; // [queue][engine], for the next issue
     uint64_t barriers;
-    struct sim_issuer *issuer; // issue.c: what the engine set needs
+    sim_engine_ctx_t engine;
+    bool engine_open;
 
     uint64_t heap_need;
     uint64_t onnx_node; // last mark, or all ones
@@ -83,6 +85,10 @@ void sim_issue_deinit(sim_core_t *core);
 // Does the issue with the staging descriptor of its engine. False: *out_fault tells.
 WARN_UNUSED bool sim_issue(sim_core_t *core, xa_insn_t insn, uint64_t rs1, uint64_t rs2,
                            uint64_t rs3, sim_fault_t *out_fault);
+// LM as it should be, before anything but an engine looks at it.
+void sim_issue_settle(sim_core_t *core);
+// LM was cleared or restored.
+void sim_issue_forget(sim_core_t *core);
 // Issues since the card was made that the engine set handed to ref.
 uint64_t sim_core_fallbacks(const sim_core_t *core);
 

@@ -237,6 +237,9 @@ static sim_halt_t gang_run(sim_gang_t *gang) {
     if (gang->n_threads > 1)
         wait_until(gang, workers_done, 0);
     sim_halt_t stop = (sim_halt_t)atomic_load(&gang->stop);
+    // Translations may change from here on: nothing may lean on them any more.
+    for (uint32_t i = 0; i < gang->n_cores; i++)
+        sim_issue_settle(gang->cores[i]);
     bool counted = sim_stats_launch(gang);
     if (stop == SIM_HALT_HEAP && !sim_save_write(gang, 1))
         return SIM_HALT_FAULT;

@@ -206,7 +206,8 @@ bool sim_save_read(sim_gang_t *gang, uint64_t heap_result) {
              area_read(&area, at + ISA_SAVE_RECORD_BYTES, core->lm, card->profile->lm_bytes);
         if (ok) {
             record_apply(core, record, heap_result);
-            core->lm_used = card->profile->lm_bytes;
+            atomic_store(&core->engine.lm_used, card->profile->lm_bytes);
+            sim_issue_forget(core);
             ended += core->state == SIM_CORE_ENDED;
         }
     }

@@ -37,6 +37,8 @@ static sim_custom_t do_cfg_load(void *user, sim_hart_t *hart, uint64_t packed) {
     uint8_t *to = core->desc[operand.engine].bytes;
     if (va % 8 != 0)
         return custom_fault(core, operand.engine, operand.insn, &fault);
+    if (isa_space_of(va) == ISA_SPACE_LM)
+        sim_issue_settle(core);
     for (uint64_t left = XA_DESC_BYTES; left > 0; left -= run, va += run, to += run) {
         const void *from = sim_core_resolve(core, va, left, ISA_ACCESS_READ, false, &run, &fault);
         if (from == NULL)
@@ -88,6 +90,7 @@ static sim_custom_t do_wait(void *user, sim_hart_t *hart, uint64_t packed) {
     uint64_t ticket = sim_hart_x(hart, operand.rs1);
     if (!ticket_valid(core, &operand, ticket))
         return bad_ticket(core, &operand, ticket);
+    sim_issue_settle(core);
     if (core->log != NULL)
         sim_log_wait(core->log, operand.engine, ticket, instructions(core));
     return SIM_CUSTOM_CONTINUE;
