@@ -71,18 +71,23 @@ bool sim_hart_store_slow(sim_hart_t *hart, const sim_op_t *op, uint64_t va, uint
     return true;
 }
 
-// `type` as it lies in memory; `set` stores the value `v` of that type.
+// `type` as it lies in memory; `set` stores the value `v` of that type. The slow way is a function
+// of its own, so that the fast one needs no frame.
 #define LOAD(name, type, set)                                                                      \
+    static NO_INLINE sim_block_t *slow_##name(sim_hart_t *hart, sim_op_t *op, uint64_t va) {       \
+        if (!sim_hart_load_slow(hart, op, va, sizeof(type)))                                       \
+            return NULL;                                                                           \
+        type v = (type)hart->loaded;                                                               \
+        set;                                                                                       \
+        NEXT(hart, op);                                                                            \
+    }                                                                                              \
     sim_block_t *sim_op_##name(sim_hart_t *hart, sim_op_t *op) {                                   \
         uint64_t va = hart->x[op->rs1] + op->imm;                                                  \
         const uint8_t *host = fast_address(hart, va, sizeof(type), ISA_ACCESS_READ);               \
+        if (UNLIKELY(host == NULL))                                                                \
+            return slow_##name(hart, op, va);                                                      \
         type v;                                                                                    \
-        if (LIKELY(host != NULL))                                                                  \
-            memcpy(&v, host, sizeof v);                                                            \
-        else if (sim_hart_load_slow(hart, op, va, sizeof v))                                       \
-            v = (type)hart->loaded;                                                                \
-        else                                                                                       \
-            return NULL;                                                                           \
+        memcpy(&v, host, sizeof v);                                                                \
         set;                                                                                       \
         NEXT(hart, op);                                                                            \
     }
@@ -97,14 +102,18 @@ LOAD(FLW, uint32_t, hart->f[op->rd] = BOX_F32 | v)
 LOAD(FLD, uint64_t, hart->f[op->rd] = v)
 
 #define STORE(name, type, value)                                                                   \
+    static NO_INLINE sim_block_t *slow_##name(sim_hart_t *hart, sim_op_t *op, uint64_t va) {       \
+        if (!sim_hart_store_slow(hart, op, va, (value), sizeof(type)))                             \
+            return NULL;                                                                           \
+        NEXT(hart, op);                                                                            \
+    }                                                                                              \
     sim_block_t *sim_op_##name(sim_hart_t *hart, sim_op_t *op) {                                   \
         uint64_t va = hart->x[op->rs1] + op->imm;                                                  \
         uint8_t *host = fast_address(hart, va, sizeof(type), ISA_ACCESS_WRITE);                    \
+        if (UNLIKELY(host == NULL))                                                                \
+            return slow_##name(hart, op, va);                                                      \
         type v = (type)(value);                                                                    \
-        if (LIKELY(host != NULL))                                                                  \
-            memcpy(host, &v, sizeof v);                                                            \
-        else if (!sim_hart_store_slow(hart, op, va, v, sizeof v))                                  \
-            return NULL;                                                                           \
+        memcpy(host, &v, sizeof v);                                                                \
         NEXT(hart, op);                                                                            \
     }
 STORE(SB, uint8_t, hart->x[op->rs2])

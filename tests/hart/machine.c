@@ -59,6 +59,11 @@ static bool custom_decode(void *user, uint32_t word, sim_custom_fn_t *out_fn,
     return (word & 127) == 0x2b;
 }
 
+bool machine_add_hart(machine_t *machine, const uint32_t *class_cost, sim_hart_t **out_hart) {
+    sim_hart_config_t config = {machine, translate, custom_decode, class_cost};
+    return sim_hart_create(&config, out_hart) == STATUS_OK;
+}
+
 bool machine_init(machine_t *machine, const uint32_t *class_cost) {
     memset(machine, 0, sizeof *machine);
     machine->code = aligned_alloc(4096, CODE_BYTES);
@@ -68,8 +73,7 @@ bool machine_init(machine_t *machine, const uint32_t *class_cost) {
         return false;
     memset(machine->code, 0, CODE_BYTES);
     memset(machine->data, 0, DATA_BYTES);
-    sim_hart_config_t config = {machine, translate, custom_decode, class_cost};
-    return sim_hart_create(&config, &machine->hart) == STATUS_OK;
+    return machine_add_hart(machine, class_cost, &machine->hart);
 }
 
 void machine_deinit(machine_t *machine) {

@@ -3,6 +3,7 @@
 #ifndef TESTS_HART_MACHINE_H
 #define TESTS_HART_MACHINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 typedef struct machine {
     sim_hart_t *hart;
     uint8_t *code, *data;
-    uint32_t n_translations;
+    atomic_uint n_translations;
     uint32_t custom_blocks; // times that custom instructions still block
     uint64_t custom_cycles; // what the last one saw
     char *log;              // what the program wrote
@@ -28,6 +29,8 @@ typedef struct machine {
 
 bool machine_init(machine_t *machine, const uint32_t *class_cost);
 void machine_deinit(machine_t *machine);
+// One more hart on the same memory; the caller destroys it.
+bool machine_add_hart(machine_t *machine, const uint32_t *class_cost, sim_hart_t **out_hart);
 // Puts words at CODE_VA, an ebreak behind them, and the pc at the first.
 void machine_load(machine_t *machine, const uint32_t *words, uint32_t count);
 // The same and runs it; everything but an ebreak fails the test.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loads, stores, atomics, faults, stops, state, custom instructions, control registers.
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
+#include <time.h>
 
 #include "tests/hart/machine.h"
 
@@ -246,21 +247,56 @@ static void test_stops(machine_t *machine, tally_t *tally) {
     check_equal(tally, "after it", sim_hart_run(machine->hart, 1000), SIM_STOP_ECALL);
 }
 
-static int request_soon(void *argument) {
-    thrd_sleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+static void *request_soon(void *argument) {
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     sim_hart_request(argument);
-    return 0;
+    return NULL;
 }
 
 static void test_request(machine_t *machine, tally_t *tally) {
     uint32_t spin = enc_j(0, 0);
     machine_load(machine, &spin, 1);
-    thrd_t thread;
-    if (thrd_create(&thread, request_soon, machine->hart) != thrd_success)
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, request_soon, machine->hart) != 0)
         exit(1);
     check_equal(tally, "request", sim_hart_run(machine->hart, UINT64_MAX), SIM_STOP_REQUEST);
     check_equal(tally, "request pc", sim_hart_pc(machine->hart), CODE_VA);
-    thrd_join(thread, NULL);
+    pthread_join(thread, NULL);
+}
+
+static void count_up(sim_hart_t *hart) {
+    sim_hart_set_x(hart, 5, 20000);
+    sim_hart_set_x(hart, BASE, DATA_VA + 512);
+    sim_hart_set_x(hart, 7, DATA_VA + 520);
+    sim_hart_set_x(hart, VALUE, 1);
+    sim_hart_set_pc(hart, CODE_VA);
+    sim_hart_run(hart, UINT64_MAX);
+}
+
+static void *run_on_thread(void *argument) {
+    count_up(argument);
+    return NULL;
+}
+
+// Two harts on two threads count in one word by an atomic add and in another by lr and sc.
+static void test_two_harts(machine_t *machine, tally_t *tally) {
+    uint32_t code[] = {
+        enc_r(0x0000302f, 0, BASE, VALUE), enc_r(0x1000302f, 6, 7, 0), enc_i(0x13, 6, 6, 1),
+        enc_r(0x1800302f, 6, 7, 6),        enc_b(0x1063, 6, 0, -12),   enc_i(0x13, 5, 5, -1),
+        enc_b(0x1063, 5, 0, -24)};
+    sim_hart_t *second;
+    pthread_t thread;
+    machine_load(machine, code, 7);
+    memset(machine->data + 512, 0, 16);
+    if (!machine_add_hart(machine, NULL, &second))
+        exit(1);
+    if (pthread_create(&thread, NULL, run_on_thread, second) != 0)
+        exit(1);
+    count_up(machine->hart);
+    pthread_join(thread, NULL);
+    check_equal(tally, "amoadd by two", little_endian(machine->data + 512, 8), 40000);
+    check_equal(tally, "lr and sc by two", little_endian(machine->data + 520, 8), 40000);
+    sim_hart_destroy(second);
 }
 
 static void test_custom(machine_t *machine, tally_t *tally) {
@@ -371,6 +407,7 @@ int main(void) {
     test_reservations(&machine, &tally);
     test_stops(&machine, &tally);
     test_request(&machine, &tally);
+    test_two_harts(&machine, &tally);
     test_custom(&machine, &tally);
     test_state(&machine, &tally);
     test_costs(&tally);
