@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "codegen/codegen_internal.h"
-#include "ir/access.h"
 #include "isa/program.h"
 
 LLVMValueRef cg_const(cg_t *cg, int64_t value) {
@@ -161,12 +160,16 @@ LLVMValueRef cg_address(cg_func_t *f, ir_value_t *buffer) {
         const ir_expr_t *address = cg_lm_address(cg->m, buffer);
         return address ? cg_expr(f, address) : NULL;
     }
-    ir_ref_t ref = ir_ref_of(cg->m, buffer);
-    const ir_expr_t *offset = cg_bytes_of(cg->m, ref.offset, ref.elem);
-    const ir_op_t *def = ref.root->def;
+    // Views are followed inside this function only: a kernel gets its operands' addresses.
+    const ir_expr_t *elements = ir_const(cg->m, 0);
+    ir_value_t *root = buffer;
+    for (; root->def && root->def->code == IR_view; root = ir_operand(root->def, 0))
+        elements = ir_add(cg->m, elements, ir_get_expr(root->def, "offset"));
+    const ir_expr_t *offset = cg_bytes_of(cg->m, elements, buffer->type->elem);
+    const ir_op_t *def = root->def;
     LLVMValueRef base;
     if (def == NULL) {
-        base = f->args[ref.root->index];
+        base = f->args[root->index];
     } else if (def->code == IR_weights) {
         base = cg_context(f, CG_SLOT_WEIGHTS);
         offset = ir_addc(cg->m, offset, ir_get_int(def, "offset", 0));
