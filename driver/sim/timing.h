@@ -46,13 +46,35 @@ void sim_log_issue(sim_log_t *log, xa_insn_t insn, uint32_t engine, const isa_co
 void sim_log_wait(sim_log_t *log, uint32_t engine, uint64_t ticket, uint64_t instructions);
 void sim_log_mark(sim_log_t *log, uint64_t onnx_node, uint64_t instructions);
 
+// --- timing_replay.c ---
+
+#define SIM_TICKS   256u       // of a cycle: the unit of the profile's hart_cpi_256
+#define SIM_NO_NODE UINT32_MAX // work outside of any ONNX node
+
+typedef struct sim_replay_input {
+    const isa_profile_t *profile;
+    const sim_log_t *const *logs; // of n_cores
+    uint32_t n_cores;
+    uint32_t n_nodes;
+    uint64_t *node_ticks; // n_nodes; elapsed ticks are added to the ONNX node that they belong to
+    // Optional: an op ended; times are ticks since the replay's start.
+    void (*op_done)(void *user, uint32_t core, uint32_t engine, uint32_t insn, uint32_t onnx_node,
+                    uint64_t start, uint64_t end);
+    void *user;
+} sim_replay_input_t;
+
+// Ticks until all harts and queues are done. STATUS_NO_MEMORY, also for logs that failed.
+WARN_UNUSED status_t sim_replay(const sim_replay_input_t *input, uint64_t *out_ticks);
+
+// --- timing.c ---
+
 // Replays the logs of the gang's launch; adds elapsed cycles to its ONNX nodes' statistics, and
 // writes the trace. False: the run's fault is set.
 WARN_UNUSED bool sim_timing_replay(sim_gang_t *gang, uint64_t *out_cycles);
 
 // --- trace.c ---
 
-// One piece of work in ticks of 1/256 cycle.
+// One piece of work; times in SIM_TICKS since the card was made.
 void sim_trace_op(sim_card_t *card, uint32_t core, uint32_t engine, uint32_t insn,
                   uint32_t onnx_node, uint64_t start, uint64_t end);
 void sim_trace_end(sim_card_t *card);

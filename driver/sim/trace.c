@@ -7,7 +7,7 @@
 #include "driver/sim/timing.h"
 #include "isa/table.h"
 
-#define TICKS_PER_NS 256u // one nominal cycle is one nanosecond
+#define TICKS_PER_NS SIM_TICKS // one nominal cycle is one nanosecond
 
 static void emit(sim_card_t *card, const char *text, int length) {
     if (length > 0)

@@ -96,12 +96,12 @@ static void test_barriers(launch_t *launch, uint32_t cores) {
     CHECK_EQUAL(launch->stats[0].engine_issues[XA_VEC], rounds * cores);
 }
 
-// Core 0 waits in a loop of plain loads for what core 1 stores: with one thread they take turns.
+// Core 0 waits in a loop for what core 1 stores: with one thread they take turns.
 static void test_spin(launch_t *launch) {
     program_t p = {.n = 0};
     uint32_t other = forward(&p, 1, A1, ZERO);
     uint32_t spin = p.n;
-    ld(&p, T0, A0, 0);
+    amoadd(&p, T0, ZERO, A0);
     uint32_t there = forward(&p, 1, T0, ZERO);
     bne(&p, A2, ZERO, spin);
     patch(&p, there);
@@ -109,7 +109,7 @@ static void test_spin(launch_t *launch) {
     finish(&p, 0);
     patch(&p, other);
     li(&p, T0, 99);
-    sd(&p, T0, A0, 0);
+    amoswap(&p, ZERO, T0, A0);
     finish(&p, 0);
     memset(launch->data, 0, 16);
     CHECK_EQUAL(launch_run(launch, &p, 2).type, ISA_COMP_DONE);

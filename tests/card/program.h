@@ -52,6 +52,13 @@ static inline void add(program_t *p, uint32_t rd, uint32_t rs1, uint32_t rs2) {
 static inline void mul(program_t *p, uint32_t rd, uint32_t rs1, uint32_t rs2) {
     emit(p, 0x33 | rd << 7 | rs1 << 15 | rs2 << 20 | 1u << 25);
 }
+// rd = memory at rs1; memory += rs2 (or = rs2).
+static inline void amoadd(program_t *p, uint32_t rd, uint32_t rs2, uint32_t rs1) {
+    emit(p, 0x2f | rd << 7 | 3u << 12 | rs1 << 15 | rs2 << 20 | 3u << 25);
+}
+static inline void amoswap(program_t *p, uint32_t rd, uint32_t rs2, uint32_t rs1) {
+    emit(p, 0x2f | rd << 7 | 3u << 12 | rs1 << 15 | rs2 << 20 | 3u << 25 | 1u << 27);
+}
 static inline void ecall(program_t *p) { emit(p, 0x73); }
 static inline void ebreak(program_t *p) { emit(p, 0x100073); }
 

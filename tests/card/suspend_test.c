@@ -28,19 +28,20 @@ static void heap_program(program_t *p) {
     patch(p, others);
     barrier(p, T0, XA_DMAO); // the others wait here when the gang stops
     wait_ticket(p, S3, XA_DMAO);
-    sd(p, T0, S0, 0x208);
-    ld(p, T0, S2, 0); // LM came back
-    mul(p, T0, T0, S4);
     slli(p, T1, S1, 3);
     add(p, T1, T1, S0);
+    sd(p, T0, T1, 0x208);
+    ld(p, T0, S2, 0); // LM came back
+    mul(p, T0, T0, S4);
     sd(p, T0, T1, 0);
     finish(p, 0);
 }
 
 static void check_result(const launch_t *launch, uint32_t cores) {
-    for (uint32_t i = 0; i < cores; i++)
+    for (uint32_t i = 0; i < cores; i++) {
         CHECK_EQUAL(launch->data[i], (100 + i) * cores);
-    CHECK_EQUAL(launch->data[0x41], 2); // the second barrier's ticket
+        CHECK_EQUAL(launch->data[0x41 + i], 2); // the second barrier's ticket
+    }
 }
 
 static void test_resume(launch_t *launch, uint32_t cores) {
