@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "driver/sim/gang.h"
+#include "driver/sim/timing.h"
 
 #define REG_A0 10u
 
@@ -191,6 +192,8 @@ static void record_apply(sim_core_t *core, const isa_save_core_t *record, uint64
     memcpy(core->after, record->after, sizeof core->after);
     core->barriers = record->barriers;
     memcpy(core->desc, record->desc, sizeof core->desc);
+    if (core->log != NULL)
+        sim_log_clear(core->log, core->tickets);
 }
 
 bool sim_save_read(sim_gang_t *gang, uint64_t heap_result) {

@@ -283,6 +283,86 @@ static void test_bad_launch(launch_t *launch) {
     CHECK_EQUAL(launch_run(launch, &p, 1).type, ISA_COMP_DONE);
 }
 
+typedef struct copier {
+    owner_t *owner;
+    isa_ring_packet_t packet;
+    uint32_t n_done;
+    atomic_bool stop;
+} copier_t;
+
+static void *copy_on_and_on(void *arg) {
+    copier_t *copier = arg;
+    while (!atomic_load(&copier->stop) || copier->n_done < 100) {
+        copier->packet.copy.fence++;
+        CHECK_EQUAL(owner_do(copier->owner, ISA_NODE_COPY, copier->packet).type, ISA_COMP_DONE);
+        copier->n_done++;
+    }
+    return NULL;
+}
+
+// The COPY node works, and translations are dropped, while launches run.
+static void test_two_nodes(launch_t *launch) {
+    owner_t *owner = launch->owner;
+    program_t p = {.n = 0};
+    barrier_program(&p, 300);
+    CHECK_EQUAL(launch_run(launch, &p, 2).type, ISA_COMP_DONE); // loads the program
+    uint64_t expected = launch->data[0];
+    copier_t copier = {.owner = owner,
+                       .packet = {.copy = {.op = ISA_RING_COPY,
+                                           .flags = ISA_RING_FLAG_COMPLETE | ISA_RING_FLAG_FROM_SYS,
+                                           .rows = 4,
+                                           .dst = owner_card_alloc(owner, 16384, false),
+                                           .src = owner_dma(owner, owner_alloc(owner, 16384)),
+                                           .bytes = 4096,
+                                           .dst_pitch = 4096,
+                                           .src_pitch = 4096,
+                                           .fence = UINT64_C(1) << 40}}};
+    isa_ib_launch_t ib = {.head = {.op = ISA_IB_LAUNCH, .bytes = ISA_IB_LAUNCH_BYTES},
+                          .entry = CODE_VA,
+                          .args = DATA_VA,
+                          .stack = ISA_VA_STACK,
+                          .stack_bytes = ISA_STACK_BYTES,
+                          .stack_stride = ISA_STACK_BYTES + ISA_PAGE_BYTES,
+                          .cores = 2};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, copy_on_and_on, &copier) == 0);
+    for (int i = 0; i < 20; i++) {
+        launch->data[0] = 0;
+        CHECK_EQUAL(owner_run_ib(owner, &ib, sizeof ib).type, ISA_COMP_DONE);
+        CHECK_EQUAL(launch->data[0], expected);
+    }
+    atomic_store(&copier.stop, true);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(copier.n_done >= 100);
+}
+
+// A card that goes away stops its harts, also one that would run for ever.
+static void test_destroy(void) {
+    owner_t owner;
+    launch_t launch;
+    program_t p = {.n = 0}, end = {.n = 0};
+    owner_start(&owner, &(owner_options_t){.cores = 3, .threads = 2, .posted = true});
+    launch_init(&launch, &owner);
+    finish(&end, 0);
+    CHECK_EQUAL(launch_run(&launch, &end, 3).type, ISA_COMP_DONE);
+    uint32_t zero = forward(&p, 0, A1, ZERO);
+    barrier(&p, T0, XA_DMAO); // never complete
+    patch(&p, zero);
+    bne(&p, SP, ZERO, p.n);
+    owner_upload(&owner, launch.code, p.words, p.n * 4);
+    isa_ring_packet_t flush = {.tlb_inv = {.op = ISA_RING_TLB_INV, .asid = ISA_ASID_ALL}};
+    (void)owner_push(&owner, ISA_NODE_COMPUTE, flush);
+    isa_ring_packet_t packet = owner.nodes[ISA_NODE_COMPUTE].ring[0]; // the launch of before
+    packet.run_ib.fence = ++owner.fence;
+    (void)owner_push(&owner, ISA_NODE_COMPUTE, packet);
+    owner_ring(&owner, ISA_NODE_COMPUTE);
+    while (owner_reg(&owner, ISA_NODE_REG_AT(0, RING_HEAD)) != 2 ||
+           owner_reg(&owner, ISA_NODE_REG_AT(0, HEARTBEAT)) < 6) {
+    }
+    CHECK_EQUAL(owner_reg(&owner, ISA_NODE_REG_AT(0, STATE)), ISA_NODE_STATE_BUSY);
+    owner_stop(&owner);
+}
+
 static void run_all(const owner_options_t *options) {
     owner_t owner;
     launch_t launch;
@@ -298,6 +378,7 @@ static void run_all(const owner_options_t *options) {
     test_faults(&launch);
     test_order_faults(&launch);
     test_bad_launch(&launch);
+    test_two_nodes(&launch);
     owner_stop(&owner);
 }
 
@@ -307,5 +388,6 @@ int main(void) {
     run_all(&(owner_options_t){.cores = 5, .threads = 5}); // more threads than CPUs on small hosts
     run_all(&(owner_options_t){.cores = 2, .threads = 2, .posted = true});
     run_all(&(owner_options_t){.cores = 2, .threads = 2, .no_map = true});
+    test_destroy();
     return 0;
 }
