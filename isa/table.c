@@ -131,3 +131,14 @@ bool isa_desc_reserved_ok(isa_desc_kind_t desc, const xa_desc_t *value) {
                memcmp(value->vec.reserved, zeros, sizeof(value->vec.reserved)) == 0;
     }
 }
+
+uint32_t isa_desc_named_end(isa_desc_kind_t desc) {
+    switch (desc) {
+    case ISA_DESC_dma:
+        return offsetof(xa_dma_desc_t, reserved);
+    case ISA_DESC_mat:
+        return offsetof(xa_mat_desc_t, reserved);
+    default:
+        return offsetof(xa_vec_desc_t, reserved);
+    }
+}

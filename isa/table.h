@@ -90,5 +90,7 @@ uint32_t isa_flag_mask(isa_desc_kind_t desc);
 bool isa_field_set(isa_desc_kind_t desc, xa_desc_t *staging, unsigned index, uint64_t value);
 // False when a byte that no field names is not zero.
 bool isa_desc_reserved_ok(isa_desc_kind_t desc, const xa_desc_t *value);
+// Byte offset behind the last field.
+uint32_t isa_desc_named_end(isa_desc_kind_t desc);
 
 #endif
