@@ -39,6 +39,13 @@ const ir_blob_t *ir_blob_copy(ir_module_t *m, dtype_t elem, const void *data, ui
     return blob;
 }
 
+const ir_blob_t *ir_blob_adopt(ir_module_t *m, dtype_t elem, const void *data, uint64_t bytes) {
+    ir_blob_t *blob = ir_blob_add(m, elem, bytes);
+    blob->data = data;
+    blob->owned = true;
+    return blob;
+}
+
 uint64_t ir_blob_hash(const ir_blob_t *blob) {
     if (blob->hash != 0 || blob->data == NULL)
         return blob->hash;

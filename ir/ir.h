@@ -181,6 +181,8 @@ typedef struct ir_pack {
 // `data` must outlive the module (ir_blob_copy copies it into the module's arena first).
 const ir_blob_t *ir_blob_new(ir_module_t *m, dtype_t elem, const void *data, uint64_t bytes);
 const ir_blob_t *ir_blob_copy(ir_module_t *m, dtype_t elem, const void *data, uint64_t bytes);
+// `data` lies in the module's arena already.
+const ir_blob_t *ir_blob_adopt(ir_module_t *m, dtype_t elem, const void *data, uint64_t bytes);
 const ir_blob_t *ir_blob_packed(ir_module_t *m, const ir_pack_t *pack);
 // Bytes of a blob [offset, offset + n) into `out`, evaluating a pack. Offset and n are whole elements.
 void ir_blob_read(const ir_blob_t *blob, uint64_t offset, uint64_t n, void *out);
