@@ -247,7 +247,7 @@ static void place_weights(plan_t *p, int64_t *out_bytes) {
 status_t pass_plan(pass_context_t *pc, ir_module_t *m) {
     plan_t p = {.pc = pc, .m = m};
     ir_block_t *block = m->funcs->body->block;
-    int64_t static_bytes, weights_bytes;
+    int64_t static_bytes = 0, weights_bytes = 0;
     map_init(&p.by_value, pc->scratch);
     p.n_inputs = block->n_args;
     for (ir_op_t *op = block->first; op; op = op->next, p.now++) {

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// accelc: compiles a model to a program image.
+#include <string.h>
+
+#include "tools/accelc/accelc.h"
+
+#define MEMBER(name) offsetof(accelc_options_t, name)
+
+static const cli_option_t options_table[] = {
+    {'o', "output", CLI_TEXT, MEMBER(output), "FILE", NULL,
+     "where the result goes; model.bin, or standard output for text"},
+    {0, "arch", CLI_TEXT, MEMBER(arch), "PROFILE", "host|edge|server", "the card to compile for; host"},
+    {0, "emit", CLI_TEXT, MEMBER(emit), "WHAT", "graph|tile|llvm|asm|image", "what to write; image"},
+    {0, "dim", CLI_LIST, MEMBER(dims), "NAME=N", NULL, "fix a symbolic dim of the inputs"},
+    {0, NULL, CLI_HEADING, 0, NULL, NULL, "Optimisation"},
+    {0, "O0", CLI_FLAG, MEMBER(opt[0]), NULL, NULL, NULL},
+    {0, "O1", CLI_FLAG, MEMBER(opt[1]), NULL, NULL, NULL},
+    {0, "O2", CLI_FLAG, MEMBER(opt[2]), NULL, NULL, NULL},
+    {0, "O3", CLI_FLAG, MEMBER(opt[3]), NULL, NULL, NULL},
+    {0, NULL, CLI_HEADING, 0, NULL, NULL, "For those who work on the compiler"},
+    {0, "dump-after", CLI_TEXT, MEMBER(dump_after), "PASS", NULL,
+     "print the IR after a pass, or after \"all\""},
+    {0, "dump-dir", CLI_TEXT, MEMBER(dump_dir), "DIR", NULL, "dump into files there"},
+    {0, "time-passes", CLI_FLAG, MEMBER(time_passes), NULL, NULL, "print where the time went"},
+    {0, "check-ir", CLI_FLAG, MEMBER(check), NULL, NULL,
+     "print, parse and compare the IR after every pass"},
+    {0, "start", CLI_TEXT, MEMBER(start), "PASS", NULL,
+     "the model is IR text (.ir); the line begins at this pass, \"codegen\" for none"},
+    {0, "linker", CLI_TEXT, MEMBER(linker), "PROGRAM", NULL, "instead of ld.lld-19"},
+    {'v', "verbose", CLI_FLAG, MEMBER(verbose), NULL, NULL,
+     "say which line of the compiler reported an error"},
+};
+
+static const cli_program_t program = {
+    .name = "accelc",
+    .operands = "MODEL",
+    .summary = "Compiles a model (.onnx) into one program for an Accel card. Nothing is written "
+               "unless all of it succeeds.",
+    .options = options_table,
+    .n_options = COUNT_OF(options_table),
+    .min_operands = 1,
+    .max_operands = 1,
+    .epilogue = "-O0, -O1, -O2 and -O3 say how hard to try; -O2 is the default.\n"
+                "Exit status: 0 success, 1 the model cannot be compiled, 2 wrong usage.",
+};
+
+// -O2 is how compilers spell it; the table has long names only.
+static char **spell_levels(arena_t *arena, int argc, char **argv) {
+    char **out = ARENA_ARRAY(arena, char *, (size_t)argc + 1);
+    bool over = false;
+    for (int i = 0; i < argc; i++) {
+        over |= strcmp(argv[i], "--") == 0;
+        bool level = !over && i > 0 && strlen(argv[i]) == 3 && strncmp(argv[i], "-O", 2) == 0;
+        out[i] = level ? arena_printf(arena, "-%s", argv[i]) : argv[i];
+    }
+    return out;
+}
+
+static int run(int argc, char **argv, arena_t *arena) {
+    accelc_options_t options = {.arch = "host", .emit = "image"};
+    cli_list_t operands;
+    switch (cli_parse(&program, argc, spell_levels(arena, argc, argv), arena, stdout, stderr,
+                      &options, &operands)) {
+    case CLI_DONE:
+        return CLI_EXIT_OK;
+    case CLI_WRONG:
+        return CLI_EXIT_USAGE;
+    default:
+        break;
+    }
+    const char *model = operands.items[0];
+    progress_t progress;
+    diag_t diag;
+    diag_init(&diag);
+    diag.context.model = model;
+    progress_init(&progress, stderr);
+    status_t status = accelc_compile(&options, model, arena, &diag, &progress);
+    progress_end(&progress);
+    diag_print(&diag, stderr, program.name, options.verbose);
+    if (status != STATUS_OK && diag.n_errors == 0)
+        fprintf(stderr, "accelc: error: %s: %s\n", model, status_text(status));
+    diag_deinit(&diag);
+    return status == STATUS_OK ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    arena_t arena;
+    arena_init(&arena);
+    int code = run(argc, argv, &arena);
+    arena_deinit(&arena);
+    return code;
+}
