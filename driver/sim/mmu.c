@@ -212,6 +212,7 @@ static bool entry_fill(const sim_space_t *space, uint64_t va, uint64_t wanted, i
         uint64_t limit = wanted > ISA_VA_END - va ? ISA_VA_END : va + wanted;
         limit = limit > ISA_VA_END - RANGE_AHEAD ? ISA_VA_END : limit + RANGE_AHEAD;
         entry_extend(&walk, page.pte, limit, out_entry);
+        out_entry->open = out_entry->end >= limit;
     }
     if ((mask >> ISA_ACCESS_EXECUTE & 1) != 0)
         note_code(space->mmu, out_entry, (page.pte & ISA_PTE_SYS) != 0);
@@ -253,13 +254,15 @@ void *sim_mmu_resolve(const sim_space_t *space, sim_tlb_t *tlb, uint64_t va, uin
                       isa_access_t access, uint64_t *out_run, sim_fault_t *out_fault) {
     tlb_check(space, tlb);
     sim_tlb_entry_t *entry = tlb_find(tlb, va, access);
-    if (UNLIKELY(entry == NULL)) {
+    if (UNLIKELY(entry == NULL || (entry->open && entry->end - va < wanted))) {
         sim_tlb_entry_t fresh;
         if (!entry_fill(space, va, wanted, access, &fresh, out_fault))
             return NULL;
-        tlb->last = tlb->next;
-        tlb->next = (tlb->next + 1) % SIM_TLB_ENTRIES;
-        entry = &tlb->entries[tlb->last];
+        if (entry == NULL) {
+            tlb->last = tlb->next;
+            tlb->next = (tlb->next + 1) % SIM_TLB_ENTRIES;
+            entry = &tlb->entries[tlb->last];
+        }
         *entry = fresh;
     }
     *out_run = entry->end - va;

@@ -46,6 +46,7 @@ typedef struct sim_tlb_entry {
     uint64_t va, end; // end 0: empty
     uint8_t *host;    // of `va`
     uint8_t access;   // 1 << isa_access_t
+    bool open;        // what lies behind `end` was not looked at
 } sim_tlb_entry_t;
 
 #define SIM_TLB_ENTRIES 32u
@@ -67,8 +68,9 @@ void sim_mmu_invalidate(sim_mmu_t *mmu, uint64_t va, uint64_t bytes);
 // The same after sim_pages_flush took copies away.
 void sim_mmu_copies_gone(sim_mmu_t *mmu);
 
-// Resolves `va` to host memory. *out_run: bytes that are contiguous from there and allow `access`,
-// at least 1, possibly more or less than `wanted`. NULL: *out_fault tells.
+// Resolves `va` to host memory. *out_run: bytes that are contiguous from there and allow `access`:
+// possibly more than `wanted`; less (but at least 1) only where the memory is not contiguous. NULL:
+// *out_fault tells.
 void *sim_mmu_resolve(const sim_space_t *space, sim_tlb_t *tlb, uint64_t va, uint64_t wanted,
                       isa_access_t access, uint64_t *out_run, sim_fault_t *out_fault);
 
