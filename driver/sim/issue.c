@@ -4,16 +4,6 @@
 #include "driver/sim/gang.h"
 #include "isa/table.h"
 
-// Until the sets are there.
-static bool none_issue(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_desc_t *desc, uint64_t rs1,
-                       uint64_t rs2, uint64_t rs3, sim_fault_t *out_fault) {
-    (void)ctx, (void)insn, (void)desc, (void)rs1, (void)rs2, (void)rs3;
-    *out_fault = (sim_fault_t){.cause = ISA_FAULT_ENGINE_UNSUPPORTED};
-    return false;
-}
-
-static const sim_engine_set_t none = {.version = SIM_ENGINE_VERSION, .issue = none_issue};
-
 static void *engine_resolve(void *user, uint64_t va, uint64_t wanted, isa_access_t access,
                             uint64_t *out_run, sim_fault_t *out_fault) {
     return sim_core_resolve(user, va, wanted, access, true, out_run, out_fault);
@@ -28,7 +18,7 @@ static sim_engine_ctx_t *engine_peer(void *user, uint32_t index) {
 status_t sim_issue_init(sim_core_t *core) {
     const sim_card_t *card = core->gang->card;
     sim_engine_ctx_t *engine = &core->engine;
-    engine->set = &none;
+    engine->set = &sim_engine_ref; // until fast is there
     engine->profile = card->profile;
     engine->core = core->index;
     engine->lm = core->lm;
