@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The card as every driver sees it: started, fed with packets, and telling its owner what became of
+// them. The owner is rm, or an operating system's own scheduler. Freestanding.
+//
+// Contexts [I], [D], [P] as in driver/port.h. Only hw_start allocates.
+#ifndef HW_HW_H
+#define HW_HW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "driver/port.h"
+#include "isa/card.h"
+#include "isa/packet.h"
+
+typedef struct hw_device hw_device_t;
+
+// What became of a packet, or of the card.
+typedef enum hw_notice_kind {
+    HW_NOTICE_DONE,      // info: modelled cycles
+    HW_NOTICE_SUSPENDED, // info: bytes of heap needed in all
+    HW_NOTICE_FAULT,     // `fault` tells; NULL when the record was lost
+    HW_NOTICE_ABORTED,   // not run: its context was lost before
+    HW_NOTICE_ALARM,     // info: bits of the ERROR register; no packet
+    HW_NOTICE_GONE,      // the card no longer answers; no packet
+} hw_notice_kind_t;
+
+typedef struct hw_notice {
+    hw_notice_kind_t kind;
+    uint32_t node;
+    uint32_t cause; // ISA_FAULT_*
+    uint64_t fence; // fence64
+    uint64_t info;
+    uint64_t time; // the card's clock
+    const isa_fault_record_t *fault;
+} hw_notice_t;
+
+// [I] Called in the order of completion, under hw's irq spin: it may store and count, but take no
+// lock and call nothing of hw.
+typedef struct hw_owner {
+    void (*notify)(void *user, const hw_notice_t *notice);
+    void *user;
+} hw_owner_t;
+
+typedef struct hw_info {
+    uint32_t version, features, cores, lm_bytes, nodes, clock_khz, vectors, save_core_bytes;
+    uint64_t profile_hash, memory_bytes, sram_bytes, save_bytes;
+    uint8_t profile[16];
+} hw_info_t;
+
+// --- device.c ---
+
+// [P] Identifies the card, negotiates the version (STATUS_MISMATCH), allocates everything and turns
+// the nodes on. `port` and `owner->user` outlive the device.
+WARN_UNUSED status_t hw_start(port_t *port, const hw_owner_t *owner, hw_device_t **out_device);
+// [P] Waits for the packet in work of each node, and frees. No other call may be in progress.
+void hw_stop(hw_device_t *device);
+const hw_info_t *hw_info(const hw_device_t *device);
+// [P] How many interrupt vectors the port was granted.
+void hw_set_vectors(hw_device_t *device, uint32_t vectors);
+
+// --- irq.c ---
+
+// [I] Decodes what the card wrote to host memory; reads no register. True: hw_dpc shall follow.
+bool hw_isr(hw_device_t *device, uint32_t vector);
+// [D] What needs registers: errors outside of any packet.
+void hw_dpc(hw_device_t *device);
+// [I][D][P] The same as an interrupt, for those who poll.
+void hw_poll(hw_device_t *device);
+// [I][D][P] Asks for one interrupt when the node's work up to `fence` is done. Locks: none held.
+void hw_arm(hw_device_t *device, uint32_t node, uint64_t fence);
+
+// --- packet.c: ring packets; each reports its completion with `fence` ---
+
+void hw_packet_run_ib(isa_ring_packet_t *out_packet, uint64_t context, uint64_t va, uint32_t bytes);
+// All virtual, in `context`.
+void hw_packet_copy(isa_ring_packet_t *out_packet, uint64_t context, uint64_t dst, uint64_t src,
+                    uint64_t bytes, uint32_t rows, uint32_t dst_pitch, uint32_t src_pitch);
+// Zeroes card memory, whose bytes may be given back.
+void hw_packet_scrub(isa_ring_packet_t *out_packet, uint64_t address, uint64_t bytes);
+void hw_packet_tlb_inv(isa_ring_packet_t *out_packet, uint16_t asid, uint64_t va, uint64_t bytes);
+
+// What a context descriptor says (64 bytes, 64-byte aligned, in memory that the card reads).
+typedef struct hw_context {
+    uint64_t root;
+    bool root_in_host;
+    uint64_t save, save_bytes; // in card memory
+    uint16_t asid;
+} hw_context_t;
+// [D][P]
+void hw_ctx_encode(const hw_context_t *context, isa_context_t *out_descriptor);
+
+// --- ring.c ---
+
+// [D][P] Packets that hw_submit takes now without fail.
+uint32_t hw_credit(hw_device_t *device, uint32_t node);
+// [D][P] Puts the packet into the ring under `fence`, which is above all earlier ones of the node.
+// Never fails with credit. The card begins after hw_kick.
+void hw_submit(hw_device_t *device, uint32_t node, isa_ring_packet_t *packet, uint64_t fence);
+// [D][P] Rings the doorbell; a simulated card may do the work before this returns. Locks: none
+// held.
+void hw_kick(hw_device_t *device, uint32_t node);
+
+// --- fence.c ---
+
+// The fence64 whose low half is `low` and that lies nearest to `reference`: for systems whose
+// fences have 32 bits and wrap.
+uint64_t hw_fence_extend(uint64_t reference, uint32_t low);
+// [I][D][P] Last fence64 that the node completed, as far as completions were decoded.
+uint64_t hw_fence_done(hw_device_t *device, uint32_t node);
+
+// --- pte.c ---
+
+#define HW_PTE_WRITE   1u
+#define HW_PTE_EXECUTE 2u
+#define HW_PTE_HOST    4u // a DMA address of host memory, snooped
+#define HW_PTE_ZERO    8u // reads as zeros
+
+// A leaf of 4 KiB or 2 MiB. `flags`: HW_PTE_*; WRITE and EXECUTE together are the caller's bug.
+uint64_t hw_pte_leaf(uint64_t address, uint32_t flags);
+uint64_t hw_pte_table(uint64_t address, bool in_host);
+
+// --- telemetry.c ---
+
+typedef struct hw_node_info {
+    uint32_t kind, state, heartbeat;
+    uint64_t cycles, instructions, issues, dram_bytes, fallbacks;
+    uint64_t last_done, last_aborted;
+} hw_node_info_t;
+// [D][P] Reads the node's registers.
+void hw_node_query(hw_device_t *device, uint32_t node, hw_node_info_t *out_info);
+
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PORT_USER_USER_INTERNAL_H
+#define PORT_USER_USER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "driver/port/user/user.h"
+
+// Memory that the card may reach. `reach`: the largest end of this region and all before it.
+typedef struct region {
+    uint64_t address, end, reach;
+    bool writable;
+} region_t;
+
+struct port_user {
+    port_t base; // first: a port_t is a port_user_t
+    port_user_log_t log;
+    void *log_user;
+    port_user_function_t function;
+    uint32_t msix; // offset of the MSI-X capability
+
+    pthread_rwlock_t regions_lock;
+    region_t *regions; // by address; they may overlap
+    size_t n_regions, capacity;
+
+    pthread_mutex_t irq_lock;
+    pthread_cond_t irq_idle;
+    port_irq_t irq;
+    bool irq_enabled;
+    uint32_t irq_running;
+};
+
+struct port_pin {
+    uint64_t address, bytes;
+    bool write;
+};
+
+// port_t is the first member.
+static inline port_user_t *user_of(port_t *port) { return (port_user_t *)(void *)port; }
+
+// memory.c
+void *user_mem_alloc(port_t *port, size_t bytes);
+void user_mem_free(port_t *port, void *memory, size_t bytes);
+status_t user_dma_alloc(port_t *port, uint64_t bytes, port_dma_t *out_dma);
+void user_dma_free(port_t *port, port_dma_t *dma);
+status_t user_host_pin(port_t *port, uint64_t address, uint64_t bytes, bool write,
+                       port_pin_t **out_pin);
+void user_host_release(port_t *port, port_pin_t *pin);
+port_run_t user_host_run(port_t *port, const port_pin_t *pin, uint64_t offset);
+
+// sync.c
+status_t user_spin_init(port_t *port, port_spin_t *spin);
+void user_spin_deinit(port_t *port, port_spin_t *spin);
+void user_spin_lock(port_t *port, port_spin_t *spin);
+void user_spin_unlock(port_t *port, port_spin_t *spin);
+status_t user_mutex_init(port_t *port, port_mutex_t *mutex);
+void user_mutex_deinit(port_t *port, port_mutex_t *mutex);
+void user_mutex_lock(port_t *port, port_mutex_t *mutex);
+void user_mutex_unlock(port_t *port, port_mutex_t *mutex);
+status_t user_event_init(port_t *port, port_event_t *event);
+void user_event_deinit(port_t *port, port_event_t *event);
+uint64_t user_event_count(port_t *port, port_event_t *event);
+void user_event_set(port_t *port, port_event_t *event);
+void user_event_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns);
+uint64_t user_now_ns(port_t *port);
+void user_stall_us(port_t *port, uint32_t us);
+
+// pci.c
+uint32_t user_reg_read32(port_t *port, uint32_t offset);
+void user_reg_write32(port_t *port, uint32_t offset, uint32_t value);
+status_t user_irq_enable(port_t *port, const port_irq_t *irq, uint32_t *out_vectors);
+void user_irq_disable(port_t *port);
+void user_irq_sync(port_t *port);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Card memory: free extents by address. Large requests take aligned memory from the front, small
+// ones come from the back, so that they do not break up what large leaves need.
+#include "driver/rm/rm_internal.h"
+
+static rm_extent_t *extent_of(list_node_t *node) { return LIST_OWNER(node, rm_extent_t, link); }
+
+static rm_extent_t *extent_new(rm_card_t *card, uint64_t address, uint64_t bytes) {
+    rm_extent_t *extent = rm_new(card, sizeof *extent);
+    if (extent != NULL) {
+        list_init(&extent->link);
+        extent->address = address;
+        extent->bytes = bytes;
+    }
+    return extent;
+}
+
+static void extent_free(rm_card_t *card, rm_extent_t *extent) {
+    list_remove(&extent->link);
+    rm_free(card, extent, sizeof *extent);
+}
+
+status_t rm_mem_init(rm_card_t *card, uint64_t bytes) {
+    rm_extent_t *all = extent_new(card, 0, bytes & ~(ISA_PAGE_BYTES - 1));
+    if (all == NULL)
+        return STATUS_NO_MEMORY;
+    list_push_back(&card->free, &all->link);
+    card->free_bytes = all->bytes;
+    return STATUS_OK;
+}
+
+void rm_mem_deinit(rm_card_t *card) {
+    LIST_FOR_EACH(node, &card->free)
+    extent_free(card, extent_of(node));
+}
+
+// Cuts [address, address + bytes) out of a free extent that holds it.
+static rm_extent_t *cut(rm_card_t *card, rm_extent_t *from, uint64_t address, uint64_t bytes) {
+    uint64_t before = address - from->address, after = from->bytes - before - bytes;
+    rm_extent_t *piece = before == 0 && after == 0 ? from : extent_new(card, address, bytes);
+    rm_extent_t *rest = before != 0 && after != 0 ? extent_new(card, address + bytes, after) : NULL;
+    if (piece == NULL || (before != 0 && after != 0 && rest == NULL)) {
+        if (piece != NULL)
+            extent_free(card, piece);
+        return NULL;
+    }
+    if (rest != NULL)
+        list_insert_before(from->link.next, &rest->link);
+    if (before != 0)
+        from->bytes = before;
+    else if (after != 0)
+        from->address += bytes, from->bytes = after;
+    else
+        list_remove(&from->link);
+    card->free_bytes -= bytes;
+    return piece;
+}
+
+static rm_extent_t *take_large(rm_card_t *card, uint64_t bytes) {
+    LIST_FOR_EACH(node, &card->free) {
+        rm_extent_t *extent = extent_of(node);
+        uint64_t address = (extent->address + ISA_PAGE_LARGE - 1) & ~(ISA_PAGE_LARGE - 1);
+        uint64_t skip = address - extent->address;
+        if (skip <= extent->bytes && bytes <= extent->bytes - skip)
+            return cut(card, extent, address, bytes);
+    }
+    return NULL;
+}
+
+static rm_extent_t *take_small(rm_card_t *card, uint64_t bytes) {
+    for (list_node_t *node = card->free.prev; node != &card->free; node = node->prev) {
+        rm_extent_t *extent = extent_of(node);
+        if (bytes <= extent->bytes)
+            return cut(card, extent, extent->address + extent->bytes - bytes, bytes);
+    }
+    return NULL;
+}
+
+// Whatever there is, largest pieces not searched for: only memory in crumbs comes here.
+static rm_extent_t *take_any(rm_card_t *card, uint64_t bytes) {
+    list_node_t *node = list_first(&card->free);
+    if (node == NULL)
+        return NULL;
+    rm_extent_t *extent = extent_of(node);
+    return cut(card, extent, extent->address, bytes < extent->bytes ? bytes : extent->bytes);
+}
+
+static status_t take(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
+    while (bytes > 0) {
+        rm_extent_t *piece = bytes >= ISA_PAGE_LARGE ? take_large(card, bytes) : NULL;
+        if (piece == NULL)
+            piece = take_small(card, bytes);
+        if (piece == NULL)
+            piece = take_any(card, bytes);
+        if (piece == NULL)
+            return STATUS_NO_MEMORY;
+        list_push_back(extents, &piece->link);
+        bytes -= piece->bytes;
+    }
+    return STATUS_OK;
+}
+
+// Under the card mutex: back into the list, joined with its neighbours.
+static void give_back(rm_card_t *card, rm_extent_t *extent) {
+    list_node_t *where = card->free.next;
+    while (where != &card->free && extent_of(where)->address < extent->address)
+        where = where->next;
+    list_insert_before(where, &extent->link);
+    card->free_bytes += extent->bytes;
+    if (where != &card->free && extent->address + extent->bytes == extent_of(where)->address) {
+        extent->bytes += extent_of(where)->bytes;
+        extent_free(card, extent_of(where));
+    }
+    list_node_t *before = extent->link.prev;
+    if (before != &card->free &&
+        extent_of(before)->address + extent_of(before)->bytes == extent->address) {
+        extent_of(before)->bytes += extent->bytes;
+        extent_free(card, extent);
+    }
+}
+
+static void give_back_all(rm_card_t *card, list_node_t *extents) {
+    for (list_node_t *node; (node = list_pop_front(extents)) != NULL;)
+        give_back(card, extent_of(node));
+}
+
+status_t rm_mem_alloc(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
+    rm_lock(card, &card->mutex);
+    status_t status = bytes <= card->free_bytes ? take(card, bytes, extents) : STATUS_NO_MEMORY;
+    if (status != STATUS_OK)
+        give_back_all(card, extents);
+    rm_unlock(card, &card->mutex);
+    return status;
+}
+
+void rm_mem_free(rm_card_t *card, list_node_t *extents) {
+    rm_lock(card, &card->mutex);
+    give_back_all(card, extents);
+    rm_unlock(card, &card->mutex);
+}
+
+status_t rm_mem_scrub(rm_card_t *card, const list_node_t *extents) {
+    for (list_node_t *node = extents->next; node != extents; node = node->next) {
+        isa_ring_packet_t packet;
+        hw_packet_scrub(&packet, extent_of(node)->address, extent_of(node)->bytes);
+        RETURN_IF_ERROR(rm_submit_own(card, &packet));
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a request to a job.
+#include "driver/rm/rm_internal.h"
+
+static rm_job_t *job_new(rm_card_t *card) {
+    rm_spin(card);
+    list_node_t *node = list_pop_front(&card->idle);
+    bool more = node == NULL && card->n_jobs < RM_JOBS;
+    if (more)
+        card->n_jobs++;
+    rm_unspin(card);
+    if (node != NULL) {
+        rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
+        job->context = NULL;
+        job->resume = job->may_suspend = false;
+        job->n_in = job->n_out = 0;
+        job->news = 0;
+        job->finished = false;
+        return job;
+    }
+    rm_job_t *job = more ? rm_new(card, sizeof *job) : NULL;
+    if (job != NULL) {
+        list_init(&job->link);
+        return job;
+    }
+    if (more) {
+        rm_spin(card);
+        card->n_jobs--;
+        rm_unspin(card);
+    }
+    return NULL;
+}
+
+// Gives back what a job that was never pushed holds.
+static void job_drop(rm_card_t *card, rm_job_t *job) {
+    for (uint32_t i = 0; i < job->n_in; i++)
+        rm_put(&job->in[i].sync->object);
+    for (uint32_t i = 0; i < job->n_out; i++)
+        rm_put(&job->out[i].sync->object);
+    if (job->context != NULL)
+        rm_put(&job->context->object);
+    rm_spin(card);
+    list_push_back(&card->idle, &job->link);
+    rm_unspin(card);
+}
+
+static status_t get_points(rm_client_t *client, const accel_sync_point_t *points, uint32_t n_points,
+                           rm_point_t *out_points, uint32_t *out_n) {
+    for (uint32_t i = 0; i < n_points; i++) {
+        rm_sync_t *sync = rm_client_get(client, points[i].sync, RM_SYNC);
+        if (sync == NULL)
+            return STATUS_NOT_FOUND;
+        out_points[i] = (rm_point_t){sync, points[i].value};
+        *out_n = i + 1;
+    }
+    return STATUS_OK;
+}
+
+// Buffers are held by their bindings; the list only has to be true.
+static status_t check_bos(rm_client_t *client, const accel_req_submit_t *request) {
+    const uint32_t *handles = (const uint32_t *)(uintptr_t)request->bos;
+    for (uint32_t i = 0; i < request->n_bos; i++) {
+        rm_bo_t *bo = rm_client_get(client, handles[i], RM_BO);
+        if (bo == NULL)
+            return STATUS_NOT_FOUND;
+        rm_put(&bo->object);
+    }
+    return STATUS_OK;
+}
+
+static void make_packet(rm_job_t *job, const accel_req_submit_t *request) {
+    uint64_t descriptor = job->context->descriptor.address;
+    if (request->node == ACCEL_NODE_COMPUTE)
+        hw_packet_run_ib(&job->packet, descriptor, request->ib, (uint32_t)request->bytes);
+    else
+        hw_packet_copy(&job->packet, descriptor, request->dst, request->src, request->bytes,
+                       request->rows, request->dst_pitch, request->src_pitch);
+}
+
+static status_t fill_job(rm_client_t *client, const accel_req_submit_t *request, rm_job_t *job) {
+    job->context = rm_client_get(client, request->ctx, RM_CTX);
+    if (job->context == NULL)
+        return STATUS_NOT_FOUND;
+    RETURN_IF_ERROR(get_points(client, request->in, request->n_in, job->in, &job->n_in));
+    RETURN_IF_ERROR(get_points(client, request->out, request->n_out, job->out, &job->n_out));
+    RETURN_IF_ERROR(check_bos(client, request));
+    job->node = request->node;
+    job->resume = (request->head.flags & ACCEL_SUBMIT_RESUME) != 0;
+    job->may_suspend = job->resume || (request->head.flags & ACCEL_SUBMIT_MAY_SUSPEND) != 0;
+    make_packet(job, request);
+    return STATUS_OK;
+}
+
+// Under the scheduler spin, so that the state cannot change between the question and the push.
+static status_t admit(rm_card_t *card, rm_job_t *job) {
+    rm_context_t *context = job->context;
+    if (context->closing || context->state == ACCEL_CTX_LOST)
+        return STATUS_CONTEXT_LOST;
+    if (job->resume && context->state != ACCEL_CTX_SUSPENDED)
+        return STATUS_INVALID;
+    if (job->resume) {
+        context->state = ACCEL_CTX_READY;
+        for (uint32_t i = 0; i < job->n_out; i++)
+            job->out[i].sync->suspended_at = 0;
+    }
+    context->n_jobs++;
+    rm_sched_push(card, job);
+    return STATUS_OK;
+}
+
+status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
+    rm_card_t *card = client->card;
+    RETURN_IF_ERROR(rm_check_submit(request));
+    rm_job_t *job = job_new(card);
+    if (job == NULL)
+        return STATUS_BUSY;
+    status_t status = fill_job(client, request, job);
+    if (status == STATUS_OK) {
+        rm_spin(card);
+        status = admit(card, job);
+        rm_unspin(card);
+    }
+    if (status != STATUS_OK) {
+        job_drop(card, job);
+        return status;
+    }
+    request->seq = ATOMIC_ADD(&client->seq, 1u);
+    rm_sched_pump(card);
+    return STATUS_OK;
+}
+
+// --- Packets of rm's own ---
+
+static bool is_finished(const void *what) {
+    const rm_job_t *job = what;
+    return job->finished;
+}
+
+status_t rm_submit_own(rm_card_t *card, const isa_ring_packet_t *packet) {
+    rm_job_t *job = rm_new(card, sizeof *job);
+    if (job == NULL)
+        return STATUS_NO_MEMORY;
+    list_init(&job->link);
+    job->node = ISA_NODE_COPY;
+    job->packet = *packet;
+    rm_spin(card);
+    rm_sched_push(card, job);
+    rm_unspin(card);
+    status_t status = rm_wait(card, is_finished, job, PORT_WAIT_FOREVER);
+    if (status == STATUS_OK)
+        status = job->result;
+    rm_free(card, job, sizeof *job);
+    return status;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timelines, and waiting.
+#include "driver/rm/rm_internal.h"
+
+// How long a waiter polls before it sleeps: a sleep costs tens of microseconds.
+#define POLL_NS 50000u
+
+// --- Timelines ---
+
+status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request) {
+    rm_sync_t *sync = rm_new(client->card, sizeof *sync);
+    if (sync == NULL)
+        return STATUS_NO_MEMORY;
+    sync->value = request->value;
+    status_t status = rm_client_add(client, &sync->object, RM_SYNC, &request->handle);
+    if (status != STATUS_OK)
+        rm_sync_destroy(client->card, sync);
+    return status;
+}
+
+void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync) { rm_free(card, sync, sizeof *sync); }
+
+void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status) {
+    if (value > sync->value)
+        sync->value = value;
+    if (sync->suspended_at != 0 && sync->suspended_at <= sync->value)
+        sync->suspended_at = 0;
+    if (sync->status == STATUS_OK)
+        sync->status = status;
+}
+
+typedef struct wish {
+    const rm_sync_t *sync;
+    uint64_t value;
+} wish_t;
+
+static bool is_suspended(const wish_t *wish) {
+    return wish->sync->suspended_at != 0 && wish->value >= wish->sync->suspended_at;
+}
+
+static bool is_decided(const void *what) {
+    const wish_t *wish = what;
+    return wish->sync->value >= wish->value || is_suspended(wish);
+}
+
+static status_t sync_wait(rm_card_t *card, const rm_sync_t *sync, accel_req_sync_t *request) {
+    wish_t wish = {sync, request->value};
+    uint64_t now = card->port->ops->now_ns(card->port);
+    uint64_t deadline = request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
+                                                                      : now + request->timeout_ns;
+    RETURN_IF_ERROR(rm_wait(card, is_decided, &wish, deadline));
+    rm_spin(card);
+    status_t status = sync->value < request->value ? STATUS_SUSPENDED : sync->status;
+    rm_unspin(card);
+    return status;
+}
+
+static status_t sync_signal(rm_card_t *card, rm_sync_t *sync, uint64_t value) {
+    rm_spin(card);
+    bool backwards = value <= sync->value;
+    if (!backwards)
+        rm_sync_advance(sync, value, STATUS_OK);
+    rm_unspin(card);
+    if (backwards)
+        return STATUS_INVALID;
+    card->port->ops->event_set(card->port, &card->progress);
+    rm_sched_pump(card);
+    return STATUS_OK;
+}
+
+static status_t sync_query(rm_card_t *card, const rm_sync_t *sync, accel_req_sync_t *request) {
+    rm_sched_pump(card);
+    rm_spin(card);
+    request->value = sync->value;
+    status_t status = sync->status;
+    rm_unspin(card);
+    return status;
+}
+
+status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request) {
+    rm_sync_t *sync = rm_client_get(client, request->handle, RM_SYNC);
+    if (sync == NULL)
+        return STATUS_NOT_FOUND;
+    status_t status = request->head.op == ACCEL_REQ_SYNC_WAIT
+                          ? sync_wait(client->card, sync, request)
+                      : request->head.op == ACCEL_REQ_SYNC_SIGNAL
+                          ? sync_signal(client->card, sync, request->value)
+                          : sync_query(client->card, sync, request);
+    rm_put(&sync->object);
+    return status;
+}
+
+// --- Waiting ---
+
+static bool ask(rm_card_t *card, bool (*done)(const void *what), const void *what) {
+    rm_spin(card);
+    bool result = done(what);
+    rm_unspin(card);
+    return result;
+}
+
+status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                 uint64_t deadline_ns) {
+    const port_ops_t *ops = card->port->ops;
+    uint64_t poll_until = 0;
+    for (;;) {
+        uint64_t count = ops->event_count(card->port, &card->progress);
+        rm_sched_pump(card);
+        if (ask(card, done, what))
+            return STATUS_OK;
+        uint64_t now = ops->now_ns(card->port);
+        if (poll_until == 0)
+            poll_until = now + POLL_NS;
+        if (now >= deadline_ns)
+            return STATUS_TIMEOUT;
+        if (now < poll_until) {
+            CPU_PAUSE();
+            continue;
+        }
+        rm_sched_arm(card);
+        ops->event_wait(card->port, &card->progress, count, deadline_ns);
+    }
+}

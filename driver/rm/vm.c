@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Address spaces and what is bound in them.
+#include "driver/rm/rm_internal.h"
+
+typedef struct binding {
+    list_node_t link;
+    rm_bo_t *bo;
+    uint64_t va, bytes;
+    bool leaving; // its entries are out, the card still has to forget them
+} binding_t;
+
+// --- Address space ids ---
+
+static uint32_t asid_take(rm_card_t *card) {
+    uint32_t asid = 1;
+    rm_lock(card, &card->mutex);
+    while (asid < RM_ASIDS && (card->asids[asid / 32] >> asid % 32 & 1) != 0)
+        asid++;
+    if (asid < RM_ASIDS)
+        card->asids[asid / 32] |= 1u << asid % 32;
+    rm_unlock(card, &card->mutex);
+    return asid;
+}
+
+static void asid_give(rm_card_t *card, uint32_t asid) {
+    rm_lock(card, &card->mutex);
+    card->asids[asid / 32] &= ~(1u << asid % 32);
+    rm_unlock(card, &card->mutex);
+}
+
+// --- Life ---
+
+static status_t vm_init(rm_card_t *card, rm_vm_t *vm) {
+    vm->root = rm_table_create(card, false);
+    vm->asid = asid_take(card);
+    if (vm->root == NULL)
+        return STATUS_NO_MEMORY;
+    return vm->asid < RM_ASIDS ? STATUS_OK : STATUS_LIMIT;
+}
+
+static void vm_free(rm_card_t *card, rm_vm_t *vm) {
+    if (vm->root != NULL)
+        rm_table_destroy(card, vm->root);
+    if (vm->asid < RM_ASIDS)
+        asid_give(card, vm->asid);
+    card->port->ops->mutex_deinit(card->port, &vm->mutex);
+    rm_free(card, vm, sizeof *vm);
+}
+
+status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *request) {
+    rm_card_t *card = client->card;
+    rm_vm_t *vm = rm_new(card, sizeof *vm);
+    if (vm == NULL)
+        return STATUS_NO_MEMORY;
+    list_init(&vm->bindings);
+    status_t status = card->port->ops->mutex_init(card->port, &vm->mutex);
+    if (status != STATUS_OK) {
+        rm_free(card, vm, sizeof *vm);
+        return status;
+    }
+    status = vm_init(card, vm);
+    if (status == STATUS_OK)
+        status = rm_client_add(client, &vm->object, RM_VM, &request->handle);
+    if (status != STATUS_OK)
+        vm_free(card, vm);
+    return status;
+}
+
+static status_t forget(rm_card_t *card, const rm_vm_t *vm, uint64_t va, uint64_t bytes) {
+    isa_ring_packet_t packet;
+    hw_packet_tlb_inv(&packet, (uint16_t)vm->asid, va, bytes);
+    return rm_submit_own(card, &packet);
+}
+
+void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
+    bool bound = !list_is_empty(&vm->bindings);
+    LIST_FOR_EACH(node, &vm->bindings) {
+        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        rm_table_unmap(vm->root, binding->va, binding->bytes);
+    }
+    // No context is left that could use a translation; only a lost card does not answer.
+    if (forget(card, vm, 0, 0) != STATUS_OK && bound)
+        card->port->ops->log(card->port, PORT_LOG_LOST_BYTES, 0, 0, STATUS_DEVICE_LOST);
+    LIST_FOR_EACH(node, &vm->bindings) {
+        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        rm_put(&binding->bo->object);
+        rm_free(card, binding, sizeof *binding);
+    }
+    vm_free(card, vm);
+}
+
+// --- Binding ---
+
+static bool overlaps(const rm_vm_t *vm, uint64_t va, uint64_t bytes) {
+    for (const list_node_t *node = vm->bindings.next; node != &vm->bindings; node = node->next) {
+        const binding_t *binding = CONTAINER_OF(node, binding_t, link);
+        if (va < binding->va + binding->bytes && binding->va < va + bytes)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t pte_flags(const rm_bo_t *bo, uint32_t prot) {
+    return ((prot & ACCEL_PROT_WRITE) != 0 ? HW_PTE_WRITE : 0) |
+           ((prot & ACCEL_PROT_EXECUTE) != 0 ? HW_PTE_EXECUTE : 0) |
+           (bo->pin != NULL ? HW_PTE_HOST : 0);
+}
+
+// On success the binding keeps the caller's use of `bo`, and one of the address space.
+static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_bind_t *request) {
+    binding_t *binding = rm_new(card, sizeof *binding);
+    if (binding == NULL)
+        return STATUS_NO_MEMORY;
+    binding->bo = bo;
+    binding->va = request->va;
+    binding->bytes = request->bytes;
+    list_init(&binding->link);
+    rm_lock(card, &vm->mutex);
+    status_t status = overlaps(vm, request->va, request->bytes)
+                          ? STATUS_BUSY
+                          : rm_table_map(card, vm->root, bo, request->offset, request->va,
+                                         request->bytes, pte_flags(bo, request->prot));
+    if (status == STATUS_OK) {
+        list_push_back(&vm->bindings, &binding->link);
+        (void)ATOMIC_ADD(&vm->object.users, 1u);
+    }
+    rm_unlock(card, &vm->mutex);
+    if (status != STATUS_OK)
+        rm_free(card, binding, sizeof *binding);
+    return status;
+}
+
+// Its range stays taken until the card forgot it.
+static binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
+    binding_t *found = NULL;
+    rm_lock(card, &vm->mutex);
+    for (list_node_t *node = vm->bindings.next; node != &vm->bindings; node = node->next) {
+        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        if (binding->va == va && !binding->leaving)
+            found = binding;
+    }
+    if (found != NULL) {
+        found->leaving = true;
+        rm_table_unmap(vm->root, found->va, found->bytes);
+    }
+    rm_unlock(card, &vm->mutex);
+    return found;
+}
+
+static status_t unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
+    binding_t *binding = begin_unbind(card, vm, va);
+    if (binding == NULL)
+        return STATUS_NOT_FOUND;
+    status_t status = forget(card, vm, binding->va, binding->bytes);
+    rm_lock(card, &vm->mutex);
+    list_remove(&binding->link);
+    rm_unlock(card, &vm->mutex);
+    rm_put(&binding->bo->object);
+    rm_put(&vm->object);
+    rm_free(card, binding, sizeof *binding);
+    return status;
+}
+
+static status_t bind_handles(rm_client_t *client, rm_vm_t *vm, const accel_req_bind_t *request) {
+    if ((request->head.flags & ACCEL_BIND_UNMAP) != 0)
+        return unbind(client->card, vm, request->va);
+    rm_bo_t *bo = rm_client_get(client, request->bo, RM_BO);
+    if (bo == NULL)
+        return STATUS_NOT_FOUND;
+    status_t status = rm_check_bind(request, bo);
+    if (status == STATUS_OK)
+        status = bind(client->card, vm, bo, request);
+    if (status != STATUS_OK)
+        rm_put(&bo->object);
+    return status;
+}
+
+status_t rm_vm_bind(rm_client_t *client, const accel_req_bind_t *request) {
+    rm_vm_t *vm = rm_client_get(client, request->vm, RM_VM);
+    if (vm == NULL)
+        return STATUS_NOT_FOUND;
+    status_t status = bind_handles(client, vm, request);
+    rm_put(&vm->object);
+    return status;
+}
