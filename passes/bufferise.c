@@ -349,7 +349,7 @@ status_t pass_bufferise(pass_context_t *pc, ir_module_t *m) {
     }
     ir_builder_t b;
     ir_builder_end(&b, m, s.block);
-    (void)ir_build(&b, IR_return, 0, NULL, 0, NULL);
+    ir_set_int(m, ir_build(&b, IR_return, 0, NULL, 0, NULL), "n_inputs", s.n_inputs);
     sweep(ret);
     pc->changed = true;
     return STATUS_OK;

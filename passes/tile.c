@@ -6,7 +6,7 @@
 //
 // After it, program order still is the meaning: no tickets, no slots, no LM addresses. The choice
 // of each kernel and its modelled cycles stand in the dump. Keeps operands in the order inputs,
-// outputs; constants that a template packs anew come last.
+// outputs; constants that a template packs anew become inputs.
 #include <string.h>
 
 #include "passes/tile_emit.h"
@@ -38,8 +38,41 @@ static void open_kernel(tile_t *t) {
     t->b.n_origins = kernel->n_origins;
 }
 
+// Takes the operands of [from, to) that the new region reads or writes.
+static uint32_t take_used(ir_op_t *kernel, uint32_t from, uint32_t to, uint32_t n,
+                          ir_value_t **operands, ir_value_t **args) {
+    ir_block_t *block = kernel_block(kernel);
+    for (uint32_t i = from; i < to; i++)
+        if (ir_has_uses(block->args[i])) {
+            operands[n] = ir_operand(kernel, i);
+            args[n++] = block->args[i];
+        }
+    return n;
+}
+
+// Operands as they shall be: inputs, constants packed anew, outputs; none that nobody touches (a
+// constant whose packed copy took its place).
+static void settle_operands(tile_t *t) {
+    ir_op_t *kernel = t->kernel;
+    ir_block_t *block = kernel_block(kernel);
+    ir_value_t *operands[KERNEL_MAX_OPERANDS], *args[KERNEL_MAX_OPERANDS];
+    uint32_t n = take_used(kernel, 0, t->n_inputs, 0, operands, args);
+    n = take_used(kernel, t->n_operands, kernel->n_operands, n, operands, args);
+    ir_set_int(t->m, kernel, "n_inputs", n);
+    n = take_used(kernel, t->n_inputs, t->n_operands, n, operands, args);
+    for (uint32_t i = 0; i < kernel->n_operands; i++)
+        ir_set_operand(kernel, i, i < n ? operands[i] : NULL);
+    for (uint32_t i = 0; i < n; i++) {
+        block->args[i] = args[i];
+        args[i]->index = i;
+    }
+    kernel->n_operands = n;
+    block->n_args = n;
+}
+
 static void close_kernel(tile_t *t) {
     (void)ir_build(&t->b, IR_yield, 0, NULL, 0, NULL);
+    settle_operands(t);
     ir_set_string(t->m, t->kernel, "stage", "tile");
     ir_set_string(t->m, t->kernel, "tiling", t->tiling);
     ir_set_int(t->m, t->kernel, "cycles", (int64_t)t->cycles);
@@ -68,27 +101,6 @@ static void drop_dead(ir_block_t *block) {
     }
 }
 
-// A kernel's operand that its new region does not read (a constant packed anew).
-static void drop_unused_operands(ir_module_t *m, ir_op_t *kernel) {
-    ir_block_t *block = kernel_block(kernel);
-    ir_value_t *operands[KERNEL_MAX_OPERANDS];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < kernel->n_operands; i++) {
-        if (!ir_has_uses(block->args[i]))
-            continue;
-        operands[n] = ir_operand(kernel, i);
-        block->args[n] = block->args[i];
-        block->args[n]->index = n;
-        n++;
-    }
-    for (uint32_t i = 0; i < kernel->n_operands; i++)
-        ir_set_operand(kernel, i, i < n ? operands[i] : NULL);
-    kernel->n_operands = n;
-    block->n_args = n;
-    ir_remove_attr(kernel, "n_inputs");
-    (void)m;
-}
-
 status_t pass_tile(pass_context_t *pc, ir_module_t *m) {
     ir_block_t *block = m->funcs->body->block;
     status_t worst = STATUS_OK;
@@ -97,9 +109,7 @@ status_t pass_tile(pass_context_t *pc, ir_module_t *m) {
         if (op->code != IR_kernel)
             continue;
         status_t status = tile_kernel(pc, m, op);
-        if (status == STATUS_OK)
-            drop_unused_operands(m, op);
-        else if (worst == STATUS_OK)
+        if (worst == STATUS_OK)
             worst = status;
     }
     if (worst == STATUS_OK)
