@@ -266,6 +266,9 @@ int main(void) {
         CHECK(i % 4 != 2 || cycles == 0 || cycles == now);
         cycles = i % 4 == 2 ? now : cycles;
     }
+    (void)run_products(
+        &(owner_options_t){.cores = 5, .threads = 2, .remote = true, .engines = SIM_ENGINES_REF},
+        bits, false);
     test_faults(&(owner_options_t){.cores = 2, .engines = SIM_ENGINES_REF});
     test_cleared(&(owner_options_t){.cores = 2, .engines = SIM_ENGINES_REF});
     return 0;

@@ -388,6 +388,7 @@ int main(void) {
     run_all(&(owner_options_t){.cores = 5, .threads = 5}); // more threads than CPUs on small hosts
     run_all(&(owner_options_t){.cores = 2, .threads = 2, .posted = true});
     run_all(&(owner_options_t){.cores = 2, .threads = 2, .no_map = true});
+    run_all(&(owner_options_t){.cores = 2, .threads = 2, .remote = true});
     test_destroy();
     return 0;
 }

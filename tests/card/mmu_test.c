@@ -206,5 +206,6 @@ static void run_all(const owner_options_t *options) {
 int main(void) {
     run_all(&(owner_options_t){.cores = 1});
     run_all(&(owner_options_t){.cores = 1, .no_map = true});
+    run_all(&(owner_options_t){.cores = 1, .remote = true});
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "tests/card/check.h"
+#include "tests/card/remote.h"
 
 #define PAGE   UINT64_C(4096)
 #define IB_VA  (ISA_VA_ARGS + 0x10000)
@@ -287,7 +288,8 @@ void owner_start(owner_t *owner, const owner_options_t *options) {
         .clock_ns = clock_ns,
         .trace = options->trace ? trace : NULL,
     };
-    CHECK(sim_function_create(&card, &host, &owner->card) == STATUS_OK);
+    CHECK((options->remote ? remote_function_create
+                           : sim_function_create)(&card, &host, &owner->card) == STATUS_OK);
     owner->card.config_write(owner->card.self, 0x04, 2, 0x0006); // memory, bus master
     owner->card.config_write(owner->card.self, 0x42, 2, 0x8000); // MSI-X on
     for (uint32_t i = 0; i < 3; i++)

@@ -48,6 +48,7 @@ typedef struct owner_options {
     uint32_t cores, threads;
     bool no_map; // the host cannot map its memory for the card
     bool posted, timing, trace;
+    bool remote; // in another process: posted, and without mapping
     sim_engines_t engines;
 } owner_options_t;
 

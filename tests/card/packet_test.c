@@ -278,5 +278,6 @@ int main(void) {
     run_all(&(owner_options_t){.cores = 2, .no_map = true});
     run_all(&(owner_options_t){.cores = 1, .posted = true});
     run_all(&(owner_options_t){.cores = 1, .posted = true, .no_map = true});
+    run_all(&(owner_options_t){.cores = 1, .remote = true});
     return 0;
 }

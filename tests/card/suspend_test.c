@@ -153,5 +153,6 @@ int main(void) {
     run_all(&(owner_options_t){.cores = 5, .threads = 2});
     run_all(&(owner_options_t){.cores = 2, .threads = 1, .no_map = true});
     run_all(&(owner_options_t){.cores = 3, .threads = 3, .timing = true});
+    run_all(&(owner_options_t){.cores = 2, .threads = 2, .remote = true});
     return 0;
 }
