@@ -40,10 +40,10 @@ typedef struct cg {
     LLVMBuilderRef b;
     LLVMTargetMachineRef machine;
     LLVMTypeRef i8, i32, i64, ptr, void_;
-    map_t descs;          // 256 bytes -> LLVMValueRef of the constant
-    map_t prepared;       // engine op -> cg_prepared_t *
-    map_t program_vars;   // name -> slot of the context
-    uint32_t *dim_slots;  // symbol id -> slot of the context, 0: none
+    map_t descs;         // 256 bytes -> LLVMValueRef of the constant
+    map_t prepared;      // engine op -> cg_prepared_t *
+    map_t program_vars;  // name -> slot of the context
+    uint32_t *dim_slots; // symbol id -> slot of the context, 0: none
     uint32_t n_slots;
     uint32_t n_inputs, n_outputs;
     cg_node_t *nodes;
@@ -55,8 +55,8 @@ typedef struct cg {
 
 // What an engine's staging descriptor holds, as far as known.
 typedef struct cg_staged {
-    LLVMValueRef global; // constant it was loaded from, or NULL
-    uint64_t dirty;      // fields set since
+    LLVMValueRef global;     // constant it was loaded from, or NULL
+    uint64_t dirty;          // fields set since
     LLVMValueRef values[64]; // what they were set to, NULL: not known
 } cg_staged_t;
 
@@ -78,12 +78,12 @@ typedef struct cg_func {
     LLVMValueRef *symbols;   // by symbol id
     LLVMValueRef *cache;     // by expression id
     size_t cap_cache;
-    uint32_t *log;           // ids in the cache, in order of entry
+    uint32_t *log; // ids in the cache, in order of entry
     size_t n_log, cap_log;
-    LLVMValueRef *args;      // addresses of the block's arguments
-    LLVMValueRef words[CG_SLOT_LAST]; // words of the context that are known, NULL: to be loaded
-    map_t tickets;           // ticket value -> LLVMValueRef
-    map_t vars;              // name -> cg_var_t *
+    LLVMValueRef *args;                 // addresses of the block's arguments
+    LLVMValueRef words[CG_SLOT_LAST];   // words of the context that are known, NULL: to be loaded
+    map_t tickets;                      // ticket value -> LLVMValueRef
+    map_t vars;                         // name -> cg_var_t *
     LLVMValueRef last[XA_ENGINE_COUNT]; // allocas: newest ticket, NULL: not touched
     cg_staged_t staged[XA_ENGINE_COUNT];
 } cg_func_t;

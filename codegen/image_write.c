@@ -69,7 +69,8 @@ static uint64_t align_up(uint64_t value, uint64_t align) {
     return (value + align - 1) / align * align;
 }
 
-// --- The linked file ------------------------------------------------------------------------------
+// --- The linked file
+// ------------------------------------------------------------------------------
 
 typedef struct elf {
     const uint8_t *data;
@@ -102,7 +103,8 @@ static bool elf_open(cg_t *cg, const uint8_t *data, size_t bytes, elf_t *out) {
     return out->header.shstrndx < out->header.shnum;
 }
 
-// --- Debug map ------------------------------------------------------------------------------------
+// --- Debug map
+// ------------------------------------------------------------------------------------
 
 typedef struct range {
     uint64_t start, end;
@@ -191,7 +193,8 @@ static void build_debug(cg_t *cg, const elf_t *elf, strbuf_t *out) {
     strbuf_deinit(&strings);
 }
 
-// --- Weights --------------------------------------------------------------------------------------
+// --- Weights
+// --------------------------------------------------------------------------------------
 
 typedef struct piece {
     uint64_t offset;
@@ -209,8 +212,7 @@ static status_t collect(void *ctx, ir_op_t *op) {
     if (op->code != IR_weights)
         return STATUS_OK;
     ARENA_GROW(&p->cg->arena, p->rows, p->capacity, p->n + 1);
-    p->rows[p->n++] =
-        (piece_t){(uint64_t)ir_get_int(op, "offset", 0), ir_get(op, "blob")->blob};
+    p->rows[p->n++] = (piece_t){(uint64_t)ir_get_int(op, "offset", 0), ir_get(op, "blob")->blob};
     return STATUS_OK;
 }
 
@@ -265,7 +267,8 @@ static status_t put_weights(writer_t *w) {
     return STATUS_OK;
 }
 
-// --- The file -------------------------------------------------------------------------------------
+// --- The file
+// -------------------------------------------------------------------------------------
 
 typedef struct layout {
     uint64_t debug, names, table, weights, end; // file offsets
@@ -291,10 +294,15 @@ static void plan_sections(cg_t *cg, const elf_t *elf, layout_t *l) {
     l->end = l->weights + cg->weights_bytes;
     l->sections[elf->header.shstrndx].offset = l->names;
     l->sections[elf->header.shstrndx].size = l->name_bytes.length;
-    l->sections[n] = (elf_section_t){.name = debug_name, .type = SHT_PROGBITS_, .offset = l->debug,
-                                     .size = l->debug_bytes.length, .align = 8};
-    l->sections[n + 1] = (elf_section_t){.name = weights_name, .type = SHT_PROGBITS_,
-                                         .offset = l->weights, .size = cg->weights_bytes,
+    l->sections[n] = (elf_section_t){.name = debug_name,
+                                     .type = SHT_PROGBITS_,
+                                     .offset = l->debug,
+                                     .size = l->debug_bytes.length,
+                                     .align = 8};
+    l->sections[n + 1] = (elf_section_t){.name = weights_name,
+                                         .type = SHT_PROGBITS_,
+                                         .offset = l->weights,
+                                         .size = cg->weights_bytes,
                                          .align = ISA_IMAGE_ALIGN};
 }
 

@@ -41,12 +41,23 @@ static status_t report(cg_t *cg, FILE *errors) {
 }
 
 static status_t run_linker(cg_t *cg, char *object, char *elf) {
-    static const char *const options[] = {
-        "-m",         "elf64lriscv",   "-pie",       "--no-dynamic-linker",
-        "-z",         "text",          "-z",         "norelro",
-        "-z",         "max-page-size=4096",          "--build-id=none",
-        "--no-relax", "--gc-sections", "--threads=1", "-e",
-        "_start",     "-o"};
+    static const char *const options[] = {"-m",
+                                          "elf64lriscv",
+                                          "-pie",
+                                          "--no-dynamic-linker",
+                                          "-z",
+                                          "text",
+                                          "-z",
+                                          "norelro",
+                                          "-z",
+                                          "max-page-size=4096",
+                                          "--build-id=none",
+                                          "--no-relax",
+                                          "--gc-sections",
+                                          "--threads=1",
+                                          "-e",
+                                          "_start",
+                                          "-o"};
     char *argv[COUNT_OF(options) + 4];
     size_t n = 0;
     argv[n++] = arena_strdup(&cg->arena, cg->options->linker ? cg->options->linker : "ld.lld-19");

@@ -10,7 +10,8 @@
 #include "isa/table.h"
 #include "support/numeric.h"
 
-// --- Tables ---------------------------------------------------------------------------------------
+// --- Tables
+// ---------------------------------------------------------------------------------------
 
 // Number of a function, binary, ternary or reduction code by its text.
 static bool find_code(isa_code_kind_t kind, const char *text, uint32_t *out_number) {
@@ -42,7 +43,8 @@ bool cg_engine_find(const char *text, xa_engine_t *out_engine) {
     return false;
 }
 
-// --- What is being built --------------------------------------------------------------------------
+// --- What is being built
+// --------------------------------------------------------------------------
 
 typedef struct lower {
     ir_module_t *m;
@@ -91,8 +93,8 @@ static void set_expr(lower_t *s, uint32_t field, const ir_expr_t *value) {
 }
 
 // Flag bits, constant ones and ones that depend on an expression (NULL: `otherwise`).
-static const ir_expr_t *flag_if(lower_t *s, const ir_expr_t *flags, const char *attr, bool otherwise,
-                                uint32_t bit) {
+static const ir_expr_t *flag_if(lower_t *s, const ir_expr_t *flags, const char *attr,
+                                bool otherwise, uint32_t bit) {
     const ir_expr_t *cond = ir_get_expr(s->op, attr);
     if (cond == NULL)
         return otherwise ? ir_addc(s->m, flags, bit) : flags;
@@ -156,7 +158,8 @@ static status_t set_func(lower_t *s, uint32_t field, const char *text) {
     return STATUS_OK;
 }
 
-// --- DMA ------------------------------------------------------------------------------------------
+// --- DMA
+// ------------------------------------------------------------------------------------------
 
 // Border exprs are given for the view's own dims; leading ones are 0.
 static void set_border(lower_t *s, const ir_attr_t *pad_lo, const ir_type_t *src,
@@ -221,7 +224,8 @@ static status_t lower_dma(lower_t *s) {
     return set_func(s, XA_F_dma_func, ir_get_string(s->op, "func", "none"));
 }
 
-// --- Roles ----------------------------------------------------------------------------------------
+// --- Roles
+// ----------------------------------------------------------------------------------------
 
 // Operand of a role ("bias") by the comma-separated list, or NULL.
 static ir_value_t *role(lower_t *s, const char *name) {
@@ -236,7 +240,8 @@ static ir_value_t *role(lower_t *s, const char *name) {
     return NULL;
 }
 
-// --- Matrix ---------------------------------------------------------------------------------------
+// --- Matrix
+// ---------------------------------------------------------------------------------------
 
 static void set_mat_counts(lower_t *s, const ir_type_t *c, const ir_type_t *a) {
     set_dims(s, XA_F_mat_batch, c, 4, 0, 4);
@@ -316,26 +321,35 @@ static status_t lower_mat(lower_t *s) {
     return STATUS_OK;
 }
 
-// --- Vector ---------------------------------------------------------------------------------------
+// --- Vector
+// ---------------------------------------------------------------------------------------
 
 enum { NO_CODE = ISA_CODE_COUNT };
 
 typedef struct vec_row {
     const char *text;
     xa_insn_t insn;
-    int code; // table of the attribute `op`: isa_code_kind_t, or NO_CODE
+    int code;    // table of the attribute `op`: isa_code_kind_t, or NO_CODE
     char counts; // role whose dims are the counts
 } vec_row_t;
 
 static const vec_row_t vec_rows[] = {
-    {"unary", XA_I_V_UNARY, ISA_CODE_FUNC, 'd'},     {"binary", XA_I_V_BINARY, ISA_CODE_BIN, 'd'},
-    {"ternary", XA_I_V_TERNARY, ISA_CODE_TER, 'd'},  {"convert", XA_I_V_CONVERT, NO_CODE, 'd'},
-    {"dequant", XA_I_V_DEQUANT, NO_CODE, 'd'}, {"quant", XA_I_V_QUANT, NO_CODE, 'd'},
-    {"reduce", XA_I_V_REDUCE, ISA_CODE_RED, 'a'},    {"argred", XA_I_V_ARGRED, NO_CODE, 'a'},
-    {"scan", XA_I_V_SCAN, ISA_CODE_RED, 'd'},        {"wreduce", XA_I_V_WREDUCE, ISA_CODE_RED, 'd'},
-    {"wmac", XA_I_V_WMAC, NO_CODE, 'd'},       {"linear", XA_I_V_LINEAR, NO_CODE, 'd'},
-    {"gather", XA_I_V_GATHER, NO_CODE, 'd'},   {"scatter", XA_I_V_SCATTER, ISA_CODE_RED, 'a'},
-    {"iota", XA_I_V_IOTA, NO_CODE, 'd'},       {"fill", XA_I_V_FILL, NO_CODE, 'd'},
+    {"unary", XA_I_V_UNARY, ISA_CODE_FUNC, 'd'},
+    {"binary", XA_I_V_BINARY, ISA_CODE_BIN, 'd'},
+    {"ternary", XA_I_V_TERNARY, ISA_CODE_TER, 'd'},
+    {"convert", XA_I_V_CONVERT, NO_CODE, 'd'},
+    {"dequant", XA_I_V_DEQUANT, NO_CODE, 'd'},
+    {"quant", XA_I_V_QUANT, NO_CODE, 'd'},
+    {"reduce", XA_I_V_REDUCE, ISA_CODE_RED, 'a'},
+    {"argred", XA_I_V_ARGRED, NO_CODE, 'a'},
+    {"scan", XA_I_V_SCAN, ISA_CODE_RED, 'd'},
+    {"wreduce", XA_I_V_WREDUCE, ISA_CODE_RED, 'd'},
+    {"wmac", XA_I_V_WMAC, NO_CODE, 'd'},
+    {"linear", XA_I_V_LINEAR, NO_CODE, 'd'},
+    {"gather", XA_I_V_GATHER, NO_CODE, 'd'},
+    {"scatter", XA_I_V_SCATTER, ISA_CODE_RED, 'a'},
+    {"iota", XA_I_V_IOTA, NO_CODE, 'd'},
+    {"fill", XA_I_V_FILL, NO_CODE, 'd'},
 };
 
 static status_t set_vec_op(lower_t *s, int code) {
@@ -367,8 +381,7 @@ static status_t set_vec_flags(lower_t *s) {
     }
     if (s->out->insn == XA_I_V_WMAC && role(s, "c"))
         fixed |= XA_vec_BIAS;
-    set_expr(s, XA_F_vec_flags,
-             flag_if(s, ir_const(s->m, fixed), "redacc", false, XA_vec_REDACC));
+    set_expr(s, XA_F_vec_flags, flag_if(s, ir_const(s->m, fixed), "redacc", false, XA_vec_REDACC));
     return STATUS_OK;
 }
 
@@ -433,7 +446,8 @@ static void set_vec_scalars(lower_t *s) {
     static const struct {
         const char *attr;
         uint32_t field;
-    } rows[] = {{"imm0", XA_F_vec_imm0}, {"imm1", XA_F_vec_imm1}, {"idx_bound", XA_F_vec_idx_bound}};
+    } rows[] = {
+        {"imm0", XA_F_vec_imm0}, {"imm1", XA_F_vec_imm1}, {"idx_bound", XA_F_vec_idx_bound}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (ir_get_expr(s->op, rows[i].attr))
             set_expr(s, rows[i].field, ir_get_expr(s->op, rows[i].attr));

@@ -47,15 +47,15 @@ LLVMValueRef cg_context(cg_func_t *f, uint32_t slot) {
     if (slot < CG_SLOT_LAST && f->words[slot] != NULL)
         return f->words[slot];
     LLVMBasicBlockRef here = to_entry(f);
-    LLVMValueRef value =
-        LLVMBuildLoad2(f->cg->b, f->cg->i64, cg_context_address(f, slot), "");
+    LLVMValueRef value = LLVMBuildLoad2(f->cg->b, f->cg->i64, cg_context_address(f, slot), "");
     LLVMPositionBuilderAtEnd(f->cg->b, here);
     if (slot < CG_SLOT_LAST)
         f->words[slot] = value;
     return value;
 }
 
-// --- Scopes ---------------------------------------------------------------------------------------
+// --- Scopes
+// ---------------------------------------------------------------------------------------
 
 size_t cg_scope_mark(const cg_func_t *f) { return f->n_log; }
 
@@ -78,7 +78,8 @@ static void remember(cg_func_t *f, const ir_expr_t *e, LLVMValueRef value) {
     f->log[f->n_log++] = e->id;
 }
 
-// --- Expressions ----------------------------------------------------------------------------------
+// --- Expressions
+// ----------------------------------------------------------------------------------
 
 static LLVMValueRef symbol_value(cg_func_t *f, const ir_symbol_t *symbol) {
     if (f->symbols[symbol->id] == NULL) {
@@ -86,8 +87,8 @@ static LLVMValueRef symbol_value(cg_func_t *f, const ir_symbol_t *symbol) {
         if (symbol->kind == IR_SYMBOL_CORE)
             slot = strcmp(symbol->name, "cores") == 0 ? CG_SLOT_CORES : CG_SLOT_CORE;
         // A loop symbol outside its loop is a bug of a pass; the verifier reports it.
-        f->symbols[symbol->id] = slot > 0 || symbol->kind == IR_SYMBOL_CORE ? cg_context(f, slot)
-                                                                            : cg_const(f->cg, 0);
+        f->symbols[symbol->id] =
+            slot > 0 || symbol->kind == IR_SYMBOL_CORE ? cg_context(f, slot) : cg_const(f->cg, 0);
     }
     return f->symbols[symbol->id];
 }
@@ -152,7 +153,8 @@ LLVMValueRef cg_expr(cg_func_t *f, const ir_expr_t *e) {
     return value;
 }
 
-// --- Addresses ------------------------------------------------------------------------------------
+// --- Addresses
+// ------------------------------------------------------------------------------------
 
 LLVMValueRef cg_address(cg_func_t *f, ir_value_t *buffer) {
     cg_t *cg = f->cg;

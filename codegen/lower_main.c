@@ -24,7 +24,8 @@ status_t cg_fail(cg_t *cg, const ir_op_t *op, status_t code, const char *format,
     return DIAG_FAIL(cg->diag, code, &where, NULL, "%s", text);
 }
 
-// --- Inputs and outputs ---------------------------------------------------------------------------
+// --- Inputs and outputs
+// ---------------------------------------------------------------------------
 
 // Outputs are the arguments from the first one that a kernel writes, unless `return` says it.
 static uint32_t count_inputs(cg_t *cg, const ir_block_t *main_block) {
@@ -52,7 +53,8 @@ static void number_symbols(cg_t *cg) {
             cg->dim_slots[cg->m->symbols[i]->id] = cg->n_slots++;
 }
 
-// --- Kernels --------------------------------------------------------------------------------------
+// --- Kernels
+// --------------------------------------------------------------------------------------
 
 static const char *join_origins(cg_t *cg, const ir_op_t *op, bool names) {
     const char *text = "";
@@ -117,7 +119,8 @@ static status_t lower_kernel(cg_t *cg, const ir_op_t *kernel) {
     return STATUS_OK;
 }
 
-// --- The start of the program -----------------------------------------------------------------------
+// --- The start of the program
+// -----------------------------------------------------------------------
 
 static LLVMValueRef field_pointer(cg_func_t *f, LLVMValueRef args, uint64_t byte_offset) {
     LLVMValueRef offset = cg_const(f->cg, (int64_t)byte_offset);
@@ -159,8 +162,7 @@ static void define_symbols(cg_func_t *f, const ir_block_t *main_block, LLVMValue
             LLVMValueRef value = load_field(
                 f, args, io_offset(i, offsetof(isa_args_io_t, dims) + d * sizeof(uint64_t)));
             cg_set_symbol(f, e->symbol, value);
-            LLVMBuildStore(f->cg->b, value,
-                           cg_context_address(f, f->cg->dim_slots[e->symbol->id]));
+            LLVMBuildStore(f->cg->b, value, cg_context_address(f, f->cg->dim_slots[e->symbol->id]));
         }
     }
 }

@@ -13,14 +13,15 @@ static LLVMBasicBlockRef block_new(cg_func_t *f, const char *name) {
     return LLVMAppendBasicBlockInContext(f->cg->llvm, f->fn, name);
 }
 
-// --- Engine ops -----------------------------------------------------------------------------------
+// --- Engine ops
+// -----------------------------------------------------------------------------------
 
 static LLVMValueRef desc_constant(cg_t *cg, const xa_desc_t *bytes) {
     uintptr_t known;
     if (map_get(&cg->descs, bytes->bytes, XA_DESC_BYTES, &known))
         return (LLVMValueRef)known;
-    LLVMValueRef data = LLVMConstStringInContext(cg->llvm, (const char *)bytes->bytes,
-                                                 XA_DESC_BYTES, true);
+    LLVMValueRef data =
+        LLVMConstStringInContext(cg->llvm, (const char *)bytes->bytes, XA_DESC_BYTES, true);
     LLVMValueRef global = LLVMAddGlobal(cg->mod, LLVMTypeOf(data), "desc");
     LLVMSetInitializer(global, data);
     LLVMSetGlobalConstant(global, true);
@@ -65,7 +66,8 @@ status_t cg_lower_engine_op(cg_func_t *f, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Structure ------------------------------------------------------------------------------------
+// --- Structure
+// ------------------------------------------------------------------------------------
 
 // for (i = lo; i < hi; i += step) body, tested before the first round and after each.
 static status_t lower_loop(cg_func_t *f, const ir_op_t *op, LLVMValueRef lo, LLVMValueRef hi,

@@ -38,8 +38,7 @@ static bool ticket_engine(const ir_value_t *ticket, xa_engine_t *out) {
 static LLVMValueRef slot_new(cg_func_t *f, int context_slot) {
     cg_t *cg = f->cg;
     LLVMValueRef slot = cg_entry_alloca(f, cg->i64, "");
-    LLVMValueRef first = context_slot < 0 ? cg_const(cg, 0)
-                                          : cg_context(f, (uint32_t)context_slot);
+    LLVMValueRef first = context_slot < 0 ? cg_const(cg, 0) : cg_context(f, (uint32_t)context_slot);
     LLVMBasicBlockRef here = LLVMGetInsertBlock(cg->b);
     LLVMPositionBuilderBefore(cg->b, LLVMGetBasicBlockTerminator(f->entry));
     LLVMBuildStore(cg->b, first, slot);
@@ -69,7 +68,8 @@ void cg_tickets_store(cg_func_t *f) {
     }
 }
 
-// --- Variables ------------------------------------------------------------------------------------
+// --- Variables
+// ------------------------------------------------------------------------------------
 
 static uint32_t program_slot(cg_t *cg, const char *name) {
     uintptr_t slot;
@@ -139,7 +139,8 @@ static status_t lower_last(cg_func_t *f, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Waits ----------------------------------------------------------------------------------------
+// --- Waits
+// ----------------------------------------------------------------------------------------
 
 static status_t ticket_of(cg_func_t *f, const ir_op_t *op, uint32_t operand, LLVMValueRef *out,
                           xa_engine_t *out_engine) {

@@ -35,9 +35,8 @@ status_t cg_target_init(cg_t *cg) {
     LLVMTargetMachineOptionsSetABI(options, "lp64d");
     LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocPIC);
     LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModelMedium);
-    LLVMTargetMachineOptionsSetCodeGenOptLevel(options, cg->options->opt_level >= 2
-                                                            ? LLVMCodeGenLevelDefault
-                                                            : LLVMCodeGenLevelLess);
+    LLVMTargetMachineOptionsSetCodeGenOptLevel(
+        options, cg->options->opt_level >= 2 ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelLess);
     cg->machine = LLVMCreateTargetMachineWithOptions(target, triple, options);
     LLVMDisposeTargetMachineOptions(options);
     if (cg->machine == NULL)

@@ -15,9 +15,8 @@ static LLVMValueRef emit(cg_t *cg, const char *text, const char *constraints, bo
     for (uint32_t i = 0; i < n; i++)
         types[i] = LLVMTypeOf(operands[i]);
     LLVMTypeRef type = LLVMFunctionType(result ? cg->i64 : cg->void_, types, n, false);
-    LLVMValueRef code = LLVMGetInlineAsm(type, text, strlen(text), constraints,
-                                         strlen(constraints), true, false,
-                                         LLVMInlineAsmDialectATT, false);
+    LLVMValueRef code = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints),
+                                         true, false, LLVMInlineAsmDialectATT, false);
     return LLVMBuildCall2(cg->b, type, code, operands, n, "");
 }
 

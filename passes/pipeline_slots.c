@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // pipeline: LM offsets of a kernel's buffers, and slots for those that live in a loop.
 //
-//   before:  for {i} { %a = alloc : buffer<lm f32 [64, 64]> ... dma_in(%a, ..) ... mat(.., %a, ..) }
-//   after:   %a = alloc {slots = 2, offset = 0 + mod(i / step, 2) * 16384} ...
+//   before:  for {i} { %a = alloc : buffer<lm f32 [64, 64]> ... dma_in(%a, ..) ... mat(.., %a, ..)
+//   } after:   %a = alloc {slots = 2, offset = 0 + mod(i / step, 2) * 16384} ...
 //
 // Two buffers share bytes when their live ranges in program order do not meet. A buffer that stands
 // in a loop gets two slots where LM has room, most useful ones first, so that the copy of the next
@@ -38,7 +38,8 @@ typedef struct slots {
     map_t first, last; // op -> order of itself and of the last op in it
 } slots_t;
 
-// --- Live ranges ----------------------------------------------------------------------------------
+// --- Live ranges
+// ----------------------------------------------------------------------------------
 
 static uint32_t order_get(const map_t *map, const ir_op_t *op) {
     uintptr_t order = 0;
@@ -107,7 +108,8 @@ static status_t scan(slots_t *s, const ir_block_t *block, uint32_t depth) {
     return STATUS_OK;
 }
 
-// --- Offsets --------------------------------------------------------------------------------------
+// --- Offsets
+// --------------------------------------------------------------------------------------
 
 // With slots, a buffer is in use from round to round.
 static uint32_t live_start(const lm_buffer_t *b) { return b->slots > 1 ? b->loop_start : b->start; }
@@ -157,7 +159,8 @@ static int64_t place_all(slots_t *s) {
     return top;
 }
 
-// --- Slots ----------------------------------------------------------------------------------------
+// --- Slots
+// ----------------------------------------------------------------------------------------
 
 // Inner loops first; what a DMA fills, what it drains, the rest; small ones first.
 static int compare_benefit(const void *a, const void *b) {

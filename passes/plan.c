@@ -36,16 +36,18 @@ typedef struct plan {
     uint32_t now; // statement at hand
 } plan_t;
 
-static int64_t align_up(int64_t value, int64_t align) { return (value + align - 1) / align * align; }
+static int64_t align_up(int64_t value, int64_t align) {
+    return (value + align - 1) / align * align;
+}
 
-// --- Collecting -----------------------------------------------------------------------------------
+// --- Collecting
+// -----------------------------------------------------------------------------------
 
 // Bytes from the first to the last element, by the strides.
 static const ir_expr_t *bytes_of(ir_module_t *m, const ir_type_t *type) {
     const ir_expr_t *elements = ir_const(m, 1);
     for (uint32_t d = 0; d < type->rank; d++)
-        elements =
-            ir_add(m, elements, ir_mul(m, ir_addc(m, type->dims[d], -1), type->strides[d]));
+        elements = ir_add(m, elements, ir_mul(m, ir_addc(m, type->dims[d], -1), type->strides[d]));
     const ir_expr_t *bits = ir_mulc(m, elements, dtype_bits(type->elem));
     return ir_mulc(m, ir_ceildiv(m, ir_max(m, bits, ir_const(m, 1)), ir_const(m, 512)), 64);
 }
@@ -97,7 +99,8 @@ static void add_operands(plan_t *p, const ir_op_t *kernel) {
     }
 }
 
-// --- Heap -----------------------------------------------------------------------------------------
+// --- Heap
+// -----------------------------------------------------------------------------------------
 
 static int compare_buffers(const void *a, const void *b) {
     const dram_buffer_t *x = *(dram_buffer_t *const *)a, *y = *(dram_buffer_t *const *)b;
@@ -175,7 +178,8 @@ static const ir_expr_t *place_symbolic(plan_t *p, const ir_expr_t *base) {
     return base;
 }
 
-// --- Weights --------------------------------------------------------------------------------------
+// --- Weights
+// --------------------------------------------------------------------------------------
 
 // Same bytes when written: the same blob, the same bytes in memory, or equal packs of one source.
 static bool same_contents(const ir_blob_t *a, const ir_blob_t *b) {

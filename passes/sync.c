@@ -7,14 +7,14 @@
 //                      ticket_keep(%t1) {var = "t1.p"}    %t2 = dma_out(%y, %c, %t1) }
 //            %d = ticket_last {engine = "dmai"}   %b = barrier(%d) {queue = "dmao"}
 //
-// Rules. Queues run in order, so only ops of different engines need tickets: read after write, write
-// after read, write after write on overlapping bytes of LM (or of DRAM by one core). Within a round
-// an op waits for the ticket itself; across rounds of a loop for a variable, and where the buffer
-// has slots, for the value it had as many rounds ago. Every kernel ends in a barrier of the DMA-out
-// queue that also waits for the core's DMA-ins: so what later kernels write comes behind everything
-// that earlier ones read or wrote, and a DMA-in of their results needs only the barrier's ticket.
-// The hart waits only for data that it reads itself.
-// Needs offsets of LM buffers. Without its tickets a program means the same, run op by op.
+// Rules. Queues run in order, so only ops of different engines need tickets: read after write,
+// write after read, write after write on overlapping bytes of LM (or of DRAM by one core). Within a
+// round an op waits for the ticket itself; across rounds of a loop for a variable, and where the
+// buffer has slots, for the value it had as many rounds ago. Every kernel ends in a barrier of the
+// DMA-out queue that also waits for the core's DMA-ins: so what later kernels write comes behind
+// everything that earlier ones read or wrote, and a DMA-in of their results needs only the
+// barrier's ticket. The hart waits only for data that it reads itself. Needs offsets of LM buffers.
+// Without its tickets a program means the same, run op by op.
 #include <string.h>
 
 #include "passes/slots.h"
@@ -25,7 +25,8 @@ const char *const sync_engine_names[XA_ENGINE_COUNT] = {
 #include "isa/xaccel.def"
 };
 
-// --- Builders -------------------------------------------------------------------------------------
+// --- Builders
+// -------------------------------------------------------------------------------------
 
 ir_value_t *sync_last(ir_builder_t *b, int engine) {
     ir_value_t *ticket = ir_build1(b, IR_ticket_last, 0, NULL, ir_type_ticket(b->m));
@@ -58,7 +59,8 @@ void sync_keep_after(ir_module_t *m, ir_op_t *op, const char *var) {
     ir_set_string(m, keep, "var", var);
 }
 
-// --- Collecting -----------------------------------------------------------------------------------
+// --- Collecting
+// -----------------------------------------------------------------------------------
 
 static int engine_of(const ir_op_t *op) {
     switch (op->code) {
@@ -105,7 +107,8 @@ static status_t check_placed(sync_kernel_t *k) {
     return STATUS_OK;
 }
 
-// --- Kernel borders -------------------------------------------------------------------------------
+// --- Kernel borders
+// -------------------------------------------------------------------------------
 
 static bool needs_holds(const sync_kernel_t *k, int queue) {
     for (size_t i = 0; i < k->n_ops; i++)

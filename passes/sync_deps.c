@@ -6,7 +6,8 @@
 #include "passes/slots.h"
 #include "passes/sync_internal.h"
 
-// --- Structure ------------------------------------------------------------------------------------
+// --- Structure
+// ------------------------------------------------------------------------------------
 
 static bool block_holds(const ir_block_t *outer, const ir_block_t *inner) {
     while (inner != outer) {
@@ -27,7 +28,8 @@ static const ir_op_t *common_loop(const ir_op_t *a, const ir_op_t *b) {
     return NULL;
 }
 
-// --- Conflicts ------------------------------------------------------------------------------------
+// --- Conflicts
+// ------------------------------------------------------------------------------------
 
 // Elements [first, last] of the root that the ref may touch for any symbol values.
 static void bounds_of(ir_module_t *m, const ir_ref_t *ref, int64_t *out_first, int64_t *out_last) {
@@ -91,7 +93,8 @@ static bool rounds_conflict(ir_module_t *m, const sync_op_t *x, const sync_op_t 
     return any;
 }
 
-// --- Dependences of one op ------------------------------------------------------------------------
+// --- Dependences of one op
+// ------------------------------------------------------------------------
 
 typedef struct deps {
     sync_dep_t *rows;
@@ -130,8 +133,7 @@ static bool is_covered(const sync_kernel_t *k, const deps_t *deps, uint32_t inde
     const sync_dep_t *dep = &deps->rows[at];
     for (size_t i = 0; i < deps->n; i++) {
         const sync_dep_t *other = &deps->rows[i];
-        if (i == at || !other->direct ||
-            k->ops[other->source].engine != k->ops[dep->source].engine)
+        if (i == at || !other->direct || k->ops[other->source].engine != k->ops[dep->source].engine)
             continue;
         if (dep->source < index && dep->source < other->source)
             return true;
@@ -162,7 +164,8 @@ static bool is_waited_for(const sync_kernel_t *k, const deps_t *all, uint32_t in
     return false;
 }
 
-// --- Writing --------------------------------------------------------------------------------------
+// --- Writing
+// --------------------------------------------------------------------------------------
 
 static const char *var_name(sync_kernel_t *k, const sync_dep_t *dep) {
     if (dep->loop == NULL)

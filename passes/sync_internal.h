@@ -41,9 +41,9 @@ typedef struct sync_kernel {
 typedef struct sync {
     pass_context_t *pc;
     ir_module_t *m;
-    map_t writers;       // root of DRAM -> number of the last kernel that wrote it, + 1
-    ir_op_t **barriers;  // at each kernel's end
-    bool *kept;          // its ticket is in "@b<number>"
+    map_t writers;              // root of DRAM -> number of the last kernel that wrote it, + 1
+    ir_op_t **barriers;         // at each kernel's end
+    bool *kept;                 // its ticket is in "@b<number>"
     bool used[XA_ENGINE_COUNT]; // by earlier kernels
 } sync_t;
 

@@ -18,7 +18,8 @@ static void run_line(const dl_args_t *args, int64_t x_at, int64_t y_at) {
         double value = is_float ? dl_load_f64(x, from) : 0;
         int64_t whole = is_float ? 0 : dl_load_i64(x, from);
         if (is_float)
-            num_store_f64((dtype_t)y->elem, y->data, (uint64_t)to, exclusive ? sum : sum + value, 0);
+            num_store_f64((dtype_t)y->elem, y->data, (uint64_t)to, exclusive ? sum : sum + value,
+                          0);
         else
             num_store_i64((dtype_t)y->elem, y->data, (uint64_t)to,
                           exclusive ? total : total + whole, 0);

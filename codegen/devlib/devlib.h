@@ -10,8 +10,8 @@
 #define DL_MAX_RANK 8
 
 typedef struct dl_buffer {
-    void *data;      // first element
-    uint32_t elem;   // dtype_t
+    void *data;    // first element
+    uint32_t elem; // dtype_t
     uint32_t rank;
     int64_t dims[DL_MAX_RANK];
     int64_t strides[DL_MAX_RANK]; // in elements

@@ -18,8 +18,7 @@
 #include "support/file.h"
 
 // Parses and verifies an IR text of tests/codegen; fails the test otherwise.
-static inline ir_module_t *read_ir(const char *text, size_t bytes, const char *name,
-                                   diag_t *diag) {
+static inline ir_module_t *read_ir(const char *text, size_t bytes, const char *name, diag_t *diag) {
     ir_module_t *m = NULL;
     status_t status = ir_parse(text, bytes, name, NULL, diag, &m);
     if (status == STATUS_OK)

@@ -126,8 +126,10 @@ static void nothing_is_left_beside(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(note_says_inputs_and_outputs), cmocka_unit_test(hash_covers_every_other_byte),
-        cmocka_unit_test(code_leads_to_onnx_nodes),     cmocka_unit_test(loads_anywhere),
+        cmocka_unit_test(note_says_inputs_and_outputs),
+        cmocka_unit_test(hash_covers_every_other_byte),
+        cmocka_unit_test(code_leads_to_onnx_nodes),
+        cmocka_unit_test(loads_anywhere),
         cmocka_unit_test(nothing_is_left_beside),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

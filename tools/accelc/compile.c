@@ -39,7 +39,8 @@ static bool is_ir(const char *path) {
     return n > 3 && strcmp(path + n - 3, ".ir") == 0;
 }
 
-// --- Import ---------------------------------------------------------------------------------------
+// --- Import
+// ---------------------------------------------------------------------------------------
 
 static status_t read_dims(compile_t *c, onnx_options_t *out) {
     const cli_list_t *list = &c->options->dims;
@@ -50,8 +51,8 @@ static status_t read_dims(compile_t *c, onnx_options_t *out) {
         uint64_t value;
         if (!cli_split(c->arena, list->items[i], &name, &rest) || !cli_parse_u64(rest, &value) ||
             value > INT32_MAX)
-            return DIAG_FAIL(c->diag, STATUS_INVALID, NULL, "write --dim=NAME=N",
-                             "'%s' is no dim", list->items[i]);
+            return DIAG_FAIL(c->diag, STATUS_INVALID, NULL, "write --dim=NAME=N", "'%s' is no dim",
+                             list->items[i]);
         dims[i] = (onnx_dim_t){name, (int64_t)value};
     }
     *out = (onnx_options_t){list->n_items, dims};
@@ -81,7 +82,8 @@ static status_t import(compile_t *c) {
     return onnx_import(c->model, &onnx, c->diag, &c->m, &c->files);
 }
 
-// --- Passes ---------------------------------------------------------------------------------------
+// --- Passes
+// ---------------------------------------------------------------------------------------
 
 static const isa_profile_t *profile_of(const compile_t *c) {
     return isa_profile_find(c->options->arch);
@@ -111,9 +113,9 @@ static status_t write_ir(compile_t *c) {
         return fflush(stdout) == 0 ? STATUS_OK : STATUS_IO;
     }
     file_out_t text, blobs;
-    const char *blobs_path = is_ir(path) ? arena_printf(c->arena, "%.*s.blobs",
-                                                        (int)strlen(path) - 3, path)
-                                         : arena_printf(c->arena, "%s.blobs", path);
+    const char *blobs_path = is_ir(path)
+                                 ? arena_printf(c->arena, "%.*s.blobs", (int)strlen(path) - 3, path)
+                                 : arena_printf(c->arena, "%s.blobs", path);
     status_t status = file_out_open(path, &text);
     if (status == STATUS_OK) {
         status = file_out_open(blobs_path, &blobs);
@@ -131,7 +133,8 @@ static status_t write_ir(compile_t *c) {
     return STATUS_OK;
 }
 
-// --- Codegen --------------------------------------------------------------------------------------
+// --- Codegen
+// --------------------------------------------------------------------------------------
 
 static void show_progress(void *ctx, const char *what, uint64_t done, uint64_t total) {
     progress_t *progress = ctx;
@@ -175,8 +178,8 @@ static status_t run(compile_t *c) {
 
 status_t accelc_compile(const accelc_options_t *options, const char *model, arena_t *arena,
                         diag_t *diag, progress_t *progress) {
-    compile_t c = {.options = options, .model = model, .arena = arena, .diag = diag,
-                   .progress = progress};
+    compile_t c = {
+        .options = options, .model = model, .arena = arena, .diag = diag, .progress = progress};
     status_t status = run(&c);
     if (c.m)
         ir_module_destroy(c.m);

@@ -9,8 +9,10 @@
 static const cli_option_t options_table[] = {
     {'o', "output", CLI_TEXT, MEMBER(output), "FILE", NULL,
      "where the result goes; model.bin, or standard output for text"},
-    {0, "arch", CLI_TEXT, MEMBER(arch), "PROFILE", "host|edge|server", "the card to compile for; host"},
-    {0, "emit", CLI_TEXT, MEMBER(emit), "WHAT", "graph|tile|llvm|asm|image", "what to write; image"},
+    {0, "arch", CLI_TEXT, MEMBER(arch), "PROFILE", "host|edge|server",
+     "the card to compile for; host"},
+    {0, "emit", CLI_TEXT, MEMBER(emit), "WHAT", "graph|tile|llvm|asm|image",
+     "what to write; image"},
     {0, "dim", CLI_LIST, MEMBER(dims), "NAME=N", NULL, "fix a symbolic dim of the inputs"},
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Optimisation"},
     {0, "O0", CLI_FLAG, MEMBER(opt[0]), NULL, NULL, NULL},
