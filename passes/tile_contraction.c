@@ -102,8 +102,9 @@ static const ir_blob_t *constant_of(tile_t *t, int input) {
 static void finish_shape(problem_t *p) {
     contraction_shape_t *s = &p->shape;
     s->batch = 1;
+    // A run-time batch may be 1: then the tiles of one image have to keep all cores busy.
     for (uint32_t i = 0; i < p->n_batch; i++)
-        s->batch *= tile_nominal(p->batch[i]);
+        s->batch *= p->batch[i]->min > 1 ? p->batch[i]->min : 1;
     s->oh = tile_nominal(p->oh);
     s->ow = tile_nominal(p->ow);
     s->n = tile_nominal(p->n);

@@ -44,7 +44,7 @@ static void read_window(tile_t *t, const ir_op_t *op, const int64_t *kernel, win
 
 static bool choose_tile(tile_t *t, window_t *w) {
     window_shape_t shape = {
-        .n = tile_nominal(w->y.dims[0]),
+        .n = w->y.dims[0]->min > 1 ? w->y.dims[0]->min : 1,
         .oh = tile_nominal(w->y.dims[1]),
         .ow = tile_nominal(w->y.dims[2]),
         .c = tile_nominal(w->y.dims[3]),
