@@ -2,6 +2,7 @@
 #include "tests/card/remote.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -131,6 +132,9 @@ static void serve_card(const sim_options_t *options, int requests, int callbacks
 
 typedef struct remote {
     asker_t asker;
+    // What the owner wrote before an access is there for a DMA that the access brings about. The
+    // other process orders the two in fact; this says so to whoever checks the program.
+    atomic_uint order;
     int callbacks;
     sim_host_t host;
     pthread_t thread;
@@ -147,6 +151,7 @@ static bool answer_read(remote_t *remote, message_t *message, void *buffer) {
 static bool answer(remote_t *remote, message_t *message) {
     const sim_host_t *host = &remote->host;
     bool carries = message->kind == DMA_READ || message->kind == DMA_WRITE;
+    atomic_fetch_add(&remote->order, 1);
     void *buffer = carries ? malloc(message->bytes + 1) : NULL;
     bool ok = !carries || buffer != NULL;
     if (ok && message->kind == DMA_READ) {
@@ -195,6 +200,7 @@ static void bar_write(void *self, uint32_t bar, uint64_t offset, uint32_t bytes,
     remote_t *remote = self;
     message_t message = {
         .kind = BAR_WRITE, .bar = bar, .address = offset, .bytes = bytes, .value = value};
+    atomic_fetch_add(&remote->order, 1);
     (void)ask(&remote->asker, &message, NULL, NULL);
 }
 
