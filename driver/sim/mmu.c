@@ -52,6 +52,10 @@ typedef struct walk {
     const sim_space_t *space;
     uint64_t tag;          // va >> 21 of `table`
     const uint64_t *table; // last-level table in place, or NULL
+    // And the last stretch of host memory that the host mapped.
+    uint64_t map_address, map_bytes;
+    uint8_t *map_host;
+    bool map_write;
 } walk_t;
 
 typedef struct page {
@@ -153,24 +157,38 @@ typedef struct piece {
     uint64_t skip, bytes; // part of the page that stands there
 } piece_t;
 
+// Host memory at `address`, or NULL when the host cannot map so much of it.
+static uint8_t *map_host(walk_t *walk, uint64_t address, uint64_t bytes, bool write) {
+    if (walk->map_host == NULL || write != walk->map_write || address < walk->map_address ||
+        address - walk->map_address > walk->map_bytes ||
+        bytes > walk->map_bytes - (address - walk->map_address)) {
+        walk->map_host = sim_bus_map(walk->space->mmu->bus, address, write, &walk->map_bytes);
+        walk->map_address = address;
+        walk->map_write = write;
+    }
+    uint64_t offset = address - walk->map_address;
+    return walk->map_host != NULL && walk->map_bytes - offset >= bytes ? walk->map_host + offset
+                                                                       : NULL;
+}
+
 // Host memory of a page, or of the 4 KiB around `offset` where the page cannot be had whole.
-static piece_t page_piece(const sim_space_t *space, const page_t *page, uint64_t offset,
-                          isa_access_t access, bool may_copy) {
-    uint64_t address = page->pte & ISA_PTE_ADDRESS, run = 0;
-    uint64_t skip = offset & ~(ISA_PAGE_BYTES - 1);
-    const sim_mmu_t *mmu = space->mmu;
+static piece_t page_piece(walk_t *walk, const page_t *page, uint64_t offset, isa_access_t access,
+                          bool may_copy) {
+    uint64_t address = page->pte & ISA_PTE_ADDRESS, skip = offset & ~(ISA_PAGE_BYTES - 1);
+    const sim_mmu_t *mmu = walk->space->mmu;
     if ((page->pte & ISA_PTE_ZERO) != 0) {
         uint8_t *zeros = (uint8_t *)(uintptr_t)mmu->zeros;
         return (piece_t){access == ISA_ACCESS_WRITE ? mmu->sink : zeros, skip, SIM_ZERO_BYTES};
     }
     if ((page->pte & ISA_PTE_SYS) == 0)
         return (piece_t){sim_mem_at(mmu->mem, address, page->bytes), 0, page->bytes};
-    uint8_t *host = sim_bus_map(mmu->bus, address, (page->pte & ISA_PTE_W) != 0, &run);
-    if (host != NULL && run >= page->bytes)
+    uint8_t *host = map_host(walk, address, page->bytes, (page->pte & ISA_PTE_W) != 0);
+    if (host != NULL)
         return (piece_t){host, 0, page->bytes};
     if (!may_copy)
         return (piece_t){NULL, 0, 0};
-    return (piece_t){sim_pages_get(space->pages, mmu->bus, address + skip), skip, ISA_PAGE_BYTES};
+    sim_pages_t *pages = walk->space->pages;
+    return (piece_t){sim_pages_get(pages, mmu->bus, address + skip), skip, ISA_PAGE_BYTES};
 }
 
 // Extends `entry` over the pages behind it while they are contiguous and allow the same.
@@ -181,7 +199,7 @@ static void entry_extend(walk_t *walk, uint64_t pte, uint64_t limit, sim_tlb_ent
         if (page.va != entry->end || access_mask(page.pte) != entry->access ||
             ((page.pte ^ pte) & (ISA_PTE_SYS | ISA_PTE_ZERO)) != 0)
             return;
-        piece_t piece = page_piece(walk->space, &page, 0, ISA_ACCESS_READ, false);
+        piece_t piece = page_piece(walk, &page, 0, ISA_ACCESS_READ, false);
         if (piece.host != entry->host + (entry->end - entry->va) || piece.bytes != page.bytes)
             return;
         entry->end += piece.bytes;
@@ -199,7 +217,7 @@ static bool entry_fill(const sim_space_t *space, uint64_t va, uint64_t wanted, i
     uint8_t mask = access_mask(page.pte);
     if ((mask >> access & 1) == 0)
         return set_fault(fault, ISA_FAULT_PAGE_DENIED, access, va, page.pte);
-    piece_t piece = page_piece(space, &page, va - page.va, access, true);
+    piece_t piece = page_piece(&walk, &page, va - page.va, access, true);
     if (piece.host == NULL)
         return set_fault(fault, ISA_FAULT_BUS, access, va, page.pte & ISA_PTE_ADDRESS);
     // Zero pages read here and write there, so an entry of one serves one kind of access.
