@@ -144,6 +144,7 @@ void sim_core_clear(sim_core_t *core) {
     core->barriers = 0;
     core->onnx_node = UINT64_MAX;
     core->instret_base = 0;
+    core->fallbacks_base = sim_core_fallbacks(core);
     core->counts = core->marked = (sim_core_counts_t){0};
     core->state = SIM_CORE_READY;
 }

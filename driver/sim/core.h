@@ -52,8 +52,8 @@ typedef struct sim_core {
     bool engine_open;
 
     uint64_t heap_need;
-    uint64_t onnx_node; // last mark, or all ones
-    uint64_t instret_base;
+    uint64_t onnx_node;                    // last mark, or all ones
+    uint64_t instret_base, fallbacks_base; // of the hart and the engines at the launch's start
     sim_core_counts_t counts, marked;
     struct sim_log *log; // timing mode
 } sim_core_t;

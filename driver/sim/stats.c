@@ -64,7 +64,7 @@ bool sim_stats_add(sim_gang_t *gang, uint64_t entry, const isa_node_stats_t *add
 
 static void core_now(sim_gang_t *gang, sim_core_t *core) {
     core->counts.instructions = sim_hart_instret(core->hart) - core->instret_base;
-    core->counts.fallbacks = sim_core_fallbacks(core);
+    core->counts.fallbacks = sim_core_fallbacks(core) - core->fallbacks_base;
     if (core->index == 0) {
         const sim_host_t *host = &gang->card->bus.host;
         core->counts.host_ns = host->clock_ns(host->user) - gang->started_ns;
