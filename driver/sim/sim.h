@@ -49,7 +49,8 @@ typedef struct sim_options {
 } sim_options_t;
 
 // A PCI function. Offsets and sizes (1, 2, 4 or 8 bytes, naturally aligned) are the bus's. BAR
-// accesses that nobody answers read all ones. Threads: any, at the same time.
+// accesses that nobody answers read all ones. Threads: any, at the same time, also from inside the
+// host's callbacks (but a node's CONTROL, which waits for the packet in work, not from there).
 typedef struct sim_function {
     uint32_t version;
     void *self;

@@ -76,7 +76,7 @@ WARN_UNUSED bool sim_timing_replay(sim_gang_t *gang, uint64_t *out_cycles);
 
 // One piece of work; times in SIM_TICKS since the card was made.
 void sim_trace_op(sim_card_t *card, uint32_t core, uint32_t engine, uint32_t insn,
-                  uint32_t onnx_node, uint64_t start, uint64_t end);
+                  uint32_t onnx_node, uint64_t start_tick, uint64_t end_tick);
 void sim_trace_end(sim_card_t *card);
 
 #endif

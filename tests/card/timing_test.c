@@ -183,7 +183,7 @@ static uint64_t launch_cycles(uint32_t threads, bool trace) {
         for (const char *at = owner.trace; (at = strstr(at, "\"xa.barrier\"")) != NULL; at++)
             n_ops++;
         CHECK_EQUAL(n_ops, 50 * 4);
-        CHECK(owner.trace[0] == '[' && strstr(owner.trace, "\"tid\":\"dmao\"") != NULL);
+        CHECK(owner.trace[0] == '[' && strstr(owner.trace, "\"name\":\"dmao\"") != NULL);
     }
     owner_stop(&owner);
     return entry.info;
