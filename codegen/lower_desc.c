@@ -295,6 +295,17 @@ static status_t set_mat_epilogue(lower_t *s, uint32_t *flags) {
     return set_func(s, XA_F_mat_act, ir_get_string(s->op, "act", "none"));
 }
 
+// Without the drain the accumulator is stored as it is, in its own type.
+static void set_drained_type(lower_t *s, dtype_t raw, dtype_t drained) {
+    const ir_expr_t *cond = ir_get_expr(s->op, "drain");
+    const ir_expr_t *type = ir_const(s->m, drained);
+    if (cond != NULL) {
+        const ir_expr_t *drains = ir_ne(s->m, cond, ir_const(s->m, 0));
+        type = ir_addc(s->m, ir_mulc(s->m, drains, (int64_t)drained - (int64_t)raw), raw);
+    }
+    set_expr(s, XA_F_mat_c_type, type);
+}
+
 static status_t lower_mat(lower_t *s) {
     s->kind = ISA_DESC_mat;
     s->out->engine = XA_MAT;
@@ -304,16 +315,16 @@ static status_t lower_mat(lower_t *s) {
         return fail(s, "%s lacks c, a or b", "roles");
     if (c->type->rank > 4 || a->type->rank > 6)
         return fail(s, "%s has too many dims", "c or a");
-    uint32_t fixed = 0;
+    uint32_t fixed = 0, epilogue = XA_mat_DRAIN;
     set_mat_counts(s, c->type, a->type);
     RETURN_IF_ERROR(set_mat_b(s, b->type, &fixed));
-    RETURN_IF_ERROR(set_mat_epilogue(s, &fixed));
+    RETURN_IF_ERROR(set_mat_epilogue(s, &epilogue));
     set_bits(s, XA_F_mat_a_type, a->type->elem);
     set_bits(s, XA_F_mat_b_type, b->type->elem);
-    set_bits(s, XA_F_mat_c_type, c->type->elem);
+    set_drained_type(s, a->type->elem == DTYPE_U8 ? DTYPE_I32 : DTYPE_F32, c->type->elem);
     const ir_expr_t *flags = ir_const(s->m, fixed);
     flags = flag_if(s, flags, "acc", false, XA_mat_ACC);
-    flags = flag_if(s, flags, "drain", true, XA_mat_DRAIN);
+    flags = flag_if(s, flags, "drain", true, epilogue);
     set_expr(s, XA_F_mat_flags, flags);
     s->out->address[0] = c;
     s->out->address[1] = a;

@@ -94,9 +94,10 @@ isa_completion_t run_image(const isa_image_t *image, const run_options_t *option
     }
     if (owner_has_fault(owner)) {
         isa_fault_record_t fault = owner_fault(owner);
-        fprintf(stderr, "fault: cause %u core %u engine %u va %llx pc %llx\n",
+        fprintf(stderr, "fault: cause %u core %u engine %u va %llx pc %llx value %llu\n",
                 (unsigned)fault.cause, (unsigned)fault.core, (unsigned)fault.engine,
-                (unsigned long long)fault.va, (unsigned long long)fault.pc);
+                (unsigned long long)fault.va, (unsigned long long)fault.pc,
+                (unsigned long long)fault.value);
     }
     owner_stop(owner);
     free(owner);
