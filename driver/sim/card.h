@@ -83,6 +83,9 @@ struct sim_card {
     sim_gang_t *gang;
 };
 
+// CPUs that this process may use, at most XA_MAX_CORES.
+uint32_t sim_host_cpus(void);
+
 // --- pci.c: config space and MSI-X table ---
 
 void sim_pci_init(sim_card_t *card);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The function as a whole: construction, registers of BAR0, doorbells.
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -332,8 +333,10 @@ static void bar_write(void *self, uint32_t bar, uint64_t offset, uint32_t bytes,
 
 // --- Construction ---
 
-static uint32_t host_cpus(void) {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+uint32_t sim_host_cpus(void) {
+    cpu_set_t set;
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > XA_MAX_CORES ? XA_MAX_CORES : (uint32_t)n;
 }
 
@@ -415,9 +418,9 @@ status_t sim_function_create(const sim_options_t *options, const sim_host_t *hos
     card->bus.host = *host;
     card->cores = options->cores != 0 ? options->cores : card->profile->cores;
     if (card->cores == 0)
-        card->cores = host_cpus();
+        card->cores = sim_host_cpus();
     if (card->options.max_threads == 0)
-        card->options.max_threads = host_cpus();
+        card->options.max_threads = sim_host_cpus();
     status_t status = card_init(card);
     if (status != STATUS_OK) {
         destroy(card);

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "driver/sim/timing.h"
 #include "isa/program.h"
@@ -278,9 +277,8 @@ status_t sim_gang_create(sim_card_t *card, sim_gang_t **out_gang) {
     if (gang == NULL)
         return STATUS_NO_MEMORY;
     gang->card = card;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     // Spinning only pays while every thread has a CPU of its own.
-    gang->spins = (long)card->options.max_threads <= cpus ? SPINS : 0;
+    gang->spins = card->options.max_threads <= sim_host_cpus() ? SPINS : 0;
     *out_gang = gang;
     if (pthread_mutex_init(&gang->lock, NULL) != 0)
         return STATUS_NO_MEMORY;
