@@ -131,7 +131,7 @@ static shape_t input_shape(gen_t *g) {
 static void add_input(gen_t *g, random_graph_t *graph) {
     shape_t s = input_shape(g);
     const ir_type_t *type = ir_type_const_tensor(g->m, DTYPE_F32, s.rank, s.dim);
-    char name[16];
+    char name[32];
     (void)snprintf(name, sizeof name, "in%zu", graph->n_inputs);
     g->live[g->n_live++] = ir_block_add_arg(g->m, g->b.block, type, name);
     ref_tensor_t *t = ref_tensor_new(DTYPE_F32, s.rank, s.dim);
@@ -149,7 +149,7 @@ static void add_return(gen_t *g, random_graph_t *graph) {
             outputs[n++] = g->live[i];
     const char **names = ARENA_ARRAY(&g->m->arena, const char *, n);
     for (size_t i = 0; i < n; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof name, "out%zu", i);
         names[i] = ir_intern(g->m, name);
     }
