@@ -82,6 +82,13 @@ static void add_attribute(cg_t *cg, LLVMValueRef fn, const char *name) {
                             LLVMCreateEnumAttribute(cg->llvm, kind, 0));
 }
 
+// Nothing may turn stores into calls of a C library that is not there.
+static void forbid_libcalls(cg_t *cg, LLVMValueRef fn) {
+    static const char name[] = "no-builtins";
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                            LLVMCreateStringAttribute(cg->llvm, name, sizeof name - 1, "", 0));
+}
+
 static LLVMValueRef declare_kernel(cg_t *cg, const ir_op_t *kernel, const char *name) {
     LLVMTypeRef *types = ARENA_ARRAY(&cg->arena, LLVMTypeRef, kernel->n_operands + 1);
     types[0] = cg->ptr;
@@ -92,6 +99,7 @@ static LLVMValueRef declare_kernel(cg_t *cg, const ir_op_t *kernel, const char *
     LLVMSetLinkage(fn, LLVMInternalLinkage);
     add_attribute(cg, fn, "noinline");
     add_attribute(cg, fn, "nounwind");
+    forbid_libcalls(cg, fn);
     return fn;
 }
 
@@ -308,6 +316,7 @@ static status_t lower_start(cg_t *cg, const ir_block_t *main_block) {
         LLVMAddFunction(cg->mod, "_start", LLVMFunctionType(cg->void_, types, 3, false));
     add_attribute(cg, fn, "nounwind");
     add_attribute(cg, fn, "noreturn");
+    forbid_libcalls(cg, fn);
     cg_func_t *f = ARENA_NEW(&cg->arena, cg_func_t);
     cg_func_begin(f, cg, fn);
     LLVMValueRef args = LLVMGetParam(fn, 0);

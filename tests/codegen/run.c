@@ -84,7 +84,9 @@ isa_completion_t run_image(const isa_image_t *image, const run_options_t *option
     void *memory[RUN_MAX_IO];
     uint32_t n = image->note->n_inputs + image->note->n_outputs;
     CHECK(owner != NULL && n <= RUN_MAX_IO);
-    owner_start(owner, &(owner_options_t){.cores = options->cores, .timing = options->timing});
+    owner_start(owner, &(owner_options_t){.cores = options->cores,
+                                          .timing = options->timing,
+                                          .trace = options->trace != NULL});
     load_program(owner, image);
     isa_args_t *args = bind(owner, image, options, io, memory);
     isa_completion_t entry = launch(owner, image, options->cores);
@@ -99,6 +101,9 @@ isa_completion_t run_image(const isa_image_t *image, const run_options_t *option
                 (unsigned long long)fault.va, (unsigned long long)fault.pc,
                 (unsigned long long)fault.value);
     }
+    if (options->trace && owner->trace)
+        CHECK_EQUAL(fwrite(owner->trace, 1, owner->trace_bytes, options->trace),
+                    owner->trace_bytes);
     owner_stop(owner);
     free(owner);
     return entry;

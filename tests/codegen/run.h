@@ -3,6 +3,8 @@
 #ifndef TESTS_CODEGEN_RUN_H
 #define TESTS_CODEGEN_RUN_H
 
+#include <stdio.h>
+
 #include "isa/image.h"
 #include "tests/card/owner.h"
 
@@ -18,6 +20,7 @@ typedef struct run_options {
     uint32_t cores;
     uint64_t heap_bytes; // committed at launch
     bool timing;
+    FILE *trace; // receives the trace of the timing mode, or NULL
 } run_options_t;
 
 // Inputs, then outputs, as the note counts them. The completion entry tells how it ended.

@@ -24,7 +24,7 @@ static uint64_t now_ns(void) {
 
 static void show_time(const compile_t *c, const char *what, uint64_t ns) {
     if (c->options->time_passes)
-        fprintf(stderr, "%-16s %8.1f ms\n", what, (double)ns / 1e6);
+        fprintf(stderr, "%-18s %8.1f ms\n", what, (double)ns / 1e6);
 }
 
 static int opt_level(const accelc_options_t *options) {
@@ -156,7 +156,8 @@ static status_t generate(compile_t *c) {
     RETURN_IF_ERROR(cg_emit(&options, c->m, what, path, c->diag, &times));
     progress_end(c->progress);
     show_time(c, "codegen: lower", times.build);
-    show_time(c, "codegen: LLVM", times.optimise + times.emit);
+    show_time(c, "codegen: optimise", times.optimise);
+    show_time(c, "codegen: emit", times.emit);
     show_time(c, "codegen: link", times.link);
     show_time(c, "codegen: write", times.write);
     return STATUS_OK;
