@@ -158,15 +158,15 @@ static void add_return(gen_t *g, random_graph_t *graph) {
     graph->n_outputs = n;
 }
 
-random_graph_t random_graph_make(uint64_t seed) {
-    random_graph_t graph = {.m = ir_module_create("random")};
-    if (graph.m == NULL)
+void random_graph_make(uint64_t seed, random_graph_t *out_graph) {
+    *out_graph = (random_graph_t){.m = ir_module_create("random")};
+    if (out_graph->m == NULL)
         abort();
-    gen_t g = {.m = graph.m, .state = seed * 0x2545f4914f6cdd1du + 1};
+    gen_t g = {.m = out_graph->m, .state = seed * 0x2545f4914f6cdd1du + 1};
     ir_builder_end(&g.b, g.m, ir_func_new(g.m, "main")->body->block);
-    add_input(&g, &graph);
+    add_input(&g, out_graph);
     if (gen_chance(&g, 25))
-        add_input(&g, &graph);
+        add_input(&g, out_graph);
     int64_t n_ops = gen_range(&g, 2, 12);
     for (int64_t made = 0; made < n_ops && g.n_live < RANDOM_MAX_LIVE;) {
         ir_value_t *x = pick_value(&g), *y = pick_kind(&g)(&g, x);
@@ -175,11 +175,10 @@ random_graph_t random_graph_make(uint64_t seed) {
         g.live[g.n_live++] = y;
         made++;
     }
-    add_return(&g, &graph);
-    return graph;
+    add_return(&g, out_graph);
 }
 
-void random_graph_destroy(random_graph_t *graph) {
+void random_graph_free(random_graph_t *graph) {
     for (size_t i = 0; i < graph->n_inputs; i++)
         ref_tensor_free(graph->inputs[i]);
     ir_module_destroy(graph->m);

@@ -16,8 +16,8 @@ typedef struct random_graph {
     ref_tensor_t *inputs[RANDOM_GRAPH_MAX_INPUTS];
 } random_graph_t;
 
-// The same seed gives the same graph on every machine. The caller destroys it.
-random_graph_t random_graph_make(uint64_t seed);
-void random_graph_destroy(random_graph_t *graph);
+// The same seed gives the same graph on every machine. The caller frees it.
+void random_graph_make(uint64_t seed, random_graph_t *out_graph);
+void random_graph_free(random_graph_t *graph);
 
 #endif
