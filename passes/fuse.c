@@ -311,6 +311,31 @@ static bool is_reversing_slice(const ir_op_t *op) {
     return false;
 }
 
+// The integer that a scalar operand is known to be, or NULL.
+static const ir_expr_t *known_scalar(ir_module_t *m, const ir_value_t *value) {
+    const ir_op_t *def = value ? value->def : NULL;
+    if (def && def->code == IR_from_dims)
+        return ir_get(def, "values")->exprs[0];
+    if (!def || def->code != IR_const || value->type->elem != DTYPE_I64)
+        return NULL;
+    int64_t number;
+    ir_blob_read(ir_get(def, "blob")->blob, 0, sizeof number, &number);
+    return ir_const(m, number);
+}
+
+// A range over dims needs no operands: the result's dim is its length.
+static void bind_range(ir_module_t *m, ir_op_t *op) {
+    const ir_expr_t *start = known_scalar(m, ir_operand(op, 0));
+    const ir_expr_t *delta = known_scalar(m, ir_operand(op, 2));
+    if (!start || !delta)
+        return;
+    ir_set_expr(m, op, "start", start);
+    ir_set_expr(m, op, "delta", delta);
+    for (uint32_t i = 0; i < op->n_operands; i++)
+        ir_set_operand(op, i, NULL);
+    op->n_operands = 0;
+}
+
 static void place(fuse_t *f, ir_op_t *op) {
     if (stays_outside(op) && !is_reversing_slice(op))
         return;
@@ -330,11 +355,26 @@ static void place(fuse_t *f, ir_op_t *op) {
     group_add(f, group_new(f, name), op);
 }
 
+static void drop_dead(ir_block_t *block) {
+    for (ir_op_t *op = block->last->prev, *prev; op; op = prev) {
+        prev = op->prev;
+        bool used = !(ir_op_info(op->code)->flags & IR_FLAG_PURE);
+        for (uint32_t r = 0; r < op->n_results; r++)
+            used |= ir_has_uses(op->results[r]);
+        if (!used)
+            ir_erase(op);
+    }
+}
+
 status_t pass_fuse(pass_context_t *pc, ir_module_t *m) {
     fuse_t f = {.m = m, .scratch = pc->scratch};
     map_init(&f.index, pc->scratch);
     map_init(&f.owner, pc->scratch);
     ir_block_t *block = m->funcs->body->block;
+    for (ir_op_t *op = block->first; op; op = op->next)
+        if (op->code == IR_range)
+            bind_range(m, op);
+    drop_dead(block);
     size_t at = 0;
     for (ir_op_t *op = block->first; op; op = op->next)
         map_put_ptr(&f.index, op, (void *)(uintptr_t)++at);

@@ -197,8 +197,13 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
             s_part = tv_drop(s_part, 0);
         idx_dim = (uint32_t)axis - n.p;
     }
+    // The engine reads index lists from LM.
+    int64_t most = axis < (int64_t)n.p ? 1 : axis == (int64_t)n.p ? n.tile : count->max;
+    tv_t list = tile_lm(t, index.elem, 1, &most);
+    list.dims[0] = i_part.dims[0];
+    (void)tile_dma_in(t, list, i_part, false);
     ir_value_t *operands[3] = {tv_emit(&t->b, &d_part), tv_emit(&t->b, &s_part),
-                               tv_emit(&t->b, &i_part)};
+                               tv_emit(&t->b, &list)};
     ir_op_t *dma =
         ir_build(&t->b, IR_dma_out, 3, operands, 1, (const ir_type_t *[]){ir_type_ticket(m)});
     ir_set_int(m, dma, "n_buffers", 3);
@@ -451,6 +456,26 @@ static void from_dims(tile_t *t, const ir_op_t *op) {
     }
 }
 
+static status_t range(tile_t *t, const ir_op_t *op) {
+    const ir_expr_t *start = ir_get_expr(op, "start"), *delta = ir_get_expr(op, "delta");
+    tv_t dst = tile_output(t, 0);
+    if (!start || !dtype_is_int(dst.elem))
+        return tile_fail(t, STATUS_UNSUPPORTED, "make its bounds constant",
+                         "a range whose bounds are computed at run time");
+    nest_t n;
+    open_nest(t, &n, dst, NULL);
+    nest_choose(&n, COPY_ELEMENTS);
+    nest_begin(&n);
+    tv_t lm = nest_lm(&n, dst.elem, NULL, false), view = nest_operand(&n, lm, false);
+    ir_op_t *iota = tile_vec(t, "iota", NULL, "d", 1, &view);
+    ir_set_int(t->m, iota, "axis", 3);
+    ir_set_expr(t->m, iota, "imm0", ir_add(t->m, start, ir_mul(t->m, delta, n.index[0])));
+    ir_set_expr(t->m, iota, "imm1", delta);
+    (void)tile_dma_out(t, nest_box(&n, &dst, false), lm);
+    nest_end(&n);
+    return STATUS_OK;
+}
+
 status_t tile_movement(tile_t *t) {
     const ir_op_t *op = t->graph->first;
     switch (op->code) {
@@ -470,6 +495,8 @@ status_t tile_movement(tile_t *t) {
         return gather(t, op);
     case IR_resize:
         return resize(t, op);
+    case IR_range:
+        return range(t, op);
     case IR_from_dims: {
         // One core is enough.
         const ir_expr_t *one = ir_const(t->m, 1);
