@@ -470,7 +470,8 @@ static expected_t expect_wmac(const machine_t *m, const test_case_t *t, const ui
             double product = get(m, &t->a, i) * get(m, &t->b, i);
             f += product;
             sum += fabs(product);
-            n += get_int(m, &t->a, i) * get_int(m, &t->b, i);
+            n = (int64_t)((uint64_t)n +
+                          (uint64_t)get_int(m, &t->a, i) * (uint64_t)get_int(m, &t->b, i));
         }
     expected_t out = {.is_int = kind == KIND_INT, .i = n};
     double eps = kind == KIND_F64 ? ldexp(1, -52) : EPS_F32;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver/sim/engine_fast.h"
 #include "support/numeric.h"
 
 #define N_PAGES (MACHINE_DRAM_BYTES / MACHINE_PAGE)
@@ -82,6 +83,8 @@ const sim_engine_set_t *machine_set(const char *name) {
 #ifdef HAVE_ENGINE_FAST
     if (strcmp(name, "fast") == 0)
         return &sim_engine_fast;
+    if (strcmp(name, "fast_avx2") == 0)
+        return &sim_engine_fast_avx2;
 #endif
     return NULL;
 }
