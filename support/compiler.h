@@ -21,6 +21,23 @@
 #define NO_INLINE
 #endif
 
+// Before a loop of a known, small number of turns, whose body is to be written out.
+#define PRAGMA_TEXT(text) _Pragma(#text)
+#if defined(__clang__)
+#define UNROLL(n) PRAGMA_TEXT(clang loop unroll(full))
+#elif defined(__GNUC__)
+#define UNROLL(n) PRAGMA_TEXT(GCC unroll n)
+#else
+#define UNROLL(n)
+#endif
+
+// Whether the processor (and its system) has an x86 extension, named as the compiler names it.
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define CPU_HAS(extension) __builtin_cpu_supports(extension)
+#else
+#define CPU_HAS(extension) false
+#endif
+
 // In a loop that waits for another thread.
 #if defined(__x86_64__) || defined(__i386__)
 #define CPU_PAUSE() __builtin_ia32_pause()
