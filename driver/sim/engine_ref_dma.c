@@ -324,10 +324,10 @@ static void set_valid(dma_t *dma) {
 
 static bool resolve_index(dma_t *dma, uint64_t va) {
     const xa_dma_desc_t *desc = dma->desc;
-    uint64_t bytes = (uint64_t)desc->count[desc->idx_dim] * (desc->flags & XA_dma_IDX64 ? 8 : 4);
     bool split;
     if (!(desc->flags & (XA_dma_GATHER | XA_dma_SCATTER)))
-        return true;
+        return true; // idx_dim may be anything
+    uint64_t bytes = (uint64_t)desc->count[desc->idx_dim] * (desc->flags & XA_dma_IDX64 ? 8 : 4);
     if (!in_lm(va)) {
         *dma->fault = (sim_fault_t){ISA_FAULT_BAD_SPACE, ISA_ACCESS_READ, va, 0};
         return false;
