@@ -55,12 +55,11 @@ static uint64_t round_to_code(uint64_t magnitude, const small_float_t *format) {
     return code + ((uint64_t)(target - least) << format->man_bits);
 }
 
-static uint16_t overflow_code(const small_float_t *format, dtype_t type, bool was_infinite,
-                              unsigned mode) {
+static uint16_t overflow_code(const small_float_t *format, dtype_t type, unsigned mode) {
     bool is_wide = type == DTYPE_F16 || type == DTYPE_BF16;
     if (type == DTYPE_F4E2M1)
         return format->max;
-    if (!is_wide && (mode & NUM_SATURATE) && !(was_infinite && format->zero_is_nan))
+    if (!is_wide && (mode & NUM_SATURATE))
         return format->max;
     return format->infinity ? format->infinity : format->nan;
 }
@@ -70,14 +69,14 @@ static uint16_t encode_small(dtype_t type, double value, unsigned mode) {
     uint64_t bits = num_f64_to_bits(value), magnitude = bits & (UINT64_MAX >> 1);
     uint16_t sign = (uint16_t)((bits >> 63) << format.sign_bit);
     const uint64_t infinity = UINT64_C(0x7ff) << 52;
-    if (magnitude > infinity) { // NaN; f4e2m1 has none and takes its greatest
+    if (magnitude > infinity) { // NaN; f4e2m1 has none and takes -0, as ONNX's test data does
         if (type == DTYPE_F4E2M1)
-            return format.max;
+            return 8;
         return (uint16_t)(format.zero_is_nan ? format.nan : format.nan | sign);
     }
     uint64_t code = magnitude == infinity ? UINT64_MAX : round_to_code(magnitude, &format);
     if (code > format.max) {
-        uint16_t over = overflow_code(&format, type, magnitude == infinity, mode);
+        uint16_t over = overflow_code(&format, type, mode);
         return (uint16_t)(over == format.nan && format.zero_is_nan ? over : over | sign);
     }
     if (code == 0 && format.zero_is_nan)
