@@ -275,6 +275,33 @@ static void bin_plain_f32(const eval_t *e, bin_t op) {
     }
 }
 
+// b is constant along the last dims of a, as a scale a channel is: blocks of `inner` elements.
+static bool bin_blocks_f32(const eval_t *e, bin_t op) {
+    int64_t strides[IR_MAX_RANK], inner = 1;
+    uint32_t outer = e->result.rank;
+    if (e->in[0].elem != DTYPE_F32 || e->in[1].elem != DTYPE_F32 || e->result.elem != DTYPE_F32 ||
+        e->in[0].n != e->result.n)
+        return false;
+    eval_strides(&e->in[1], e->result.rank, strides);
+    while (outer > 0 && strides[outer - 1] == 0)
+        inner *= e->result.dims[--outer];
+    if (inner < 4)
+        return false;
+    for (int64_t i = 0; i < e->result.n / inner; i++) {
+        int64_t at = 0, rest = i;
+        float a, b, c;
+        for (uint32_t d = outer; d-- > 0; rest /= e->result.dims[d])
+            at += rest % e->result.dims[d] * strides[d];
+        memcpy(&b, e->in[1].data + (size_t)at * sizeof b, sizeof b);
+        for (int64_t j = i * inner; j < (i + 1) * inner; j++) {
+            memcpy(&a, e->in[0].data + (size_t)j * sizeof a, sizeof a);
+            c = (float)bin_f64(op, a, b);
+            memcpy(e->result.out + (size_t)j * sizeof c, &c, sizeof c);
+        }
+    }
+    return true;
+}
+
 static bool bin_is_logical(bin_t op) { return op == B_AND || op == B_OR || op == B_XOR; }
 
 static bool eval_binary(eval_t *e) {
@@ -290,6 +317,8 @@ static bool eval_binary(eval_t *e) {
         bin_plain_f32(e, op);
         return true;
     }
+    if (e->in[0].n > 0 && bin_blocks_f32(e, op))
+        return true;
     walk_init(&w, e, 2);
     for (int64_t i = 0; i < e->result.n; i++, walk_next(&w)) {
         uint64_t ia = (uint64_t)w.at[0], ib = (uint64_t)w.at[1];
