@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices, and the driver's requests as calls.
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/runtime_internal.h"
+
+// --- Requests ---
+
+status_t rt_request(accel_device_t *device, void *request, size_t bytes, uint16_t op) {
+    accel_req_t *head = request;
+    head->size = (uint32_t)bytes;
+    head->op = op;
+    head->version = ACCEL_UAPI_VERSION;
+    return device->client.ops->request(device->client.self, request, bytes);
+}
+
+status_t rt_destroy(accel_device_t *device, uint16_t op, uint32_t handle) {
+    accel_req_handle_t request = {.handle = handle};
+    return handle != 0 ? rt_request(device, &request, sizeof request, op) : STATUS_OK;
+}
+
+status_t rt_bind(accel_device_t *device, uint32_t bo, uint64_t offset, uint64_t va, uint64_t bytes,
+                 uint32_t prot) {
+    accel_req_bind_t request = {
+        .vm = device->vm, .bo = bo, .prot = prot, .offset = offset, .va = va, .bytes = bytes};
+    return rt_request(device, &request, sizeof request, ACCEL_REQ_BIND);
+}
+
+status_t rt_unbind(accel_device_t *device, uint64_t va) {
+    accel_req_bind_t request = {.head.flags = ACCEL_BIND_UNMAP, .vm = device->vm, .va = va};
+    return rt_request(device, &request, sizeof request, ACCEL_REQ_BIND);
+}
+
+status_t rt_bo_create(accel_device_t *device, uint64_t bytes, uint32_t *out_bo) {
+    accel_req_bo_create_t request = {.bytes = bytes};
+    RETURN_IF_ERROR(rt_request(device, &request, sizeof request, ACCEL_REQ_BO_CREATE));
+    *out_bo = request.handle;
+    return STATUS_OK;
+}
+
+status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t bytes, bool read_only,
+                         uint32_t *out_bo) {
+    accel_req_bo_from_user_t request = {.address = (uint64_t)(uintptr_t)memory, .bytes = bytes};
+    if (read_only)
+        request.head.flags = ACCEL_FROM_USER_READ_ONLY | ACCEL_FROM_USER_MAY_COPY;
+    RETURN_IF_ERROR(rt_request(device, &request, sizeof request, ACCEL_REQ_BO_FROM_USER));
+    *out_bo = request.handle;
+    return STATUS_OK;
+}
+
+// --- Life ---
+
+static accel_status_t open_client(const char *kind, const accel_device_options_t *options,
+                                  rt_client_t *out_client, accel_error_t *error) {
+#ifdef ACCEL_CLIENT_INPROC
+    if (strcmp(kind, "auto") == 0 || strcmp(kind, "inproc") == 0)
+        return rt_inproc_open(options, out_client, error);
+#else
+    (void)options, (void)out_client;
+#endif
+    return rt_fail(error, ACCEL_NOT_FOUND, "no device of kind '%s' here", kind);
+}
+
+static status_t device_init(accel_device_t *device) {
+    accel_req_handle_t vm = {0};
+    RETURN_IF_ERROR(rt_request(device, &device->info, sizeof device->info, ACCEL_REQ_INFO));
+    RETURN_IF_ERROR(rt_request(device, &vm, sizeof vm, ACCEL_REQ_VM_CREATE));
+    device->vm = vm.handle;
+    return STATUS_OK;
+}
+
+accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
+                                 accel_device_t **out_device, accel_error_t *error) {
+    static const accel_device_options_t defaults;
+    *out_device = NULL;
+    accel_device_t *device = calloc(1, sizeof *device);
+    if (device == NULL)
+        return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
+    list_init(&device->hosts);
+    list_init(&device->modules);
+    accel_status_t result =
+        open_client(kind != NULL ? kind : "auto", options != NULL ? options : &defaults,
+                    &device->client, error);
+    if (result != ACCEL_OK) {
+        free(device);
+        return result;
+    }
+    status_t status = device_init(device);
+    if (status != STATUS_OK) {
+        accel_device_close(device);
+        return rt_fail_status(error, status, "cannot set the device up");
+    }
+    *out_device = device;
+    return ACCEL_OK;
+}
+
+void accel_device_close(accel_device_t *device) {
+    if (device == NULL)
+        return;
+    LIST_FOR_EACH(node, &device->hosts)
+    accel_host_free(device, LIST_OWNER(node, rt_host_t, link)->memory);
+    (void)rt_destroy(device, ACCEL_REQ_VM_DESTROY, device->vm);
+    device->client.ops->close(device->client.self);
+    free(device->spans);
+    free(device);
+}
+
+accel_status_t accel_device_info(accel_device_t *device, accel_device_info_t *out_info) {
+    accel_req_info_t info = {0};
+    status_t status = rt_request(device, &info, sizeof info, ACCEL_REQ_INFO);
+    if (status != STATUS_OK)
+        return (accel_status_t)status;
+    *out_info = (accel_device_info_t){
+        .cores = info.cores,
+        .clock_khz = info.clock_khz,
+        .simulated = (info.features & ISA_FEATURE_SIMULATED) != 0,
+        .timing = (info.features & ISA_FEATURE_TIMING) != 0,
+        .memory_bytes = info.memory_bytes,
+        .memory_free = info.memory_free,
+    };
+    memcpy(out_info->profile, info.profile, sizeof out_info->profile);
+    out_info->profile[sizeof out_info->profile - 1] = 0;
+    return ACCEL_OK;
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "runtime/runtime_internal.h"
+#include "support/dtype.h"
+
+// The public numbers are those of the inside.
+#define SAME_STATUS(name, number, text) _Static_assert((int)ACCEL_##name == (number), #name);
+STATUS_TABLE(SAME_STATUS)
+_Static_assert((int)ACCEL_F32 == DTYPE_F32 && (int)ACCEL_I64 == DTYPE_I64 &&
+                   (int)ACCEL_STRING == DTYPE_STR && (int)ACCEL_BF16 == DTYPE_BF16 &&
+                   (int)ACCEL_F8E8M0 == DTYPE_F8E8M0 && (int)ACCEL_I2 == DTYPE_I2,
+               "element types");
+
+const char *accel_status_text(accel_status_t status) { return status_text((status_t)status); }
+
+accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *format, ...) {
+    if (error == NULL)
+        return status;
+    va_list args;
+    error->status = status;
+    va_start(args, format);
+    (void)vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    return status;
+}
+
+accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what) {
+    return rt_fail(error, (accel_status_t)status, "%s: %s", what, status_text(status));
+}

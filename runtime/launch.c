@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// A launch: inputs checked, the argument block filled in, the command buffer submitted.
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/runtime_internal.h"
+#include "support/checked.h"
+
+static uint32_t n_inputs_of(const accel_module_t *module) {
+    return module->program->image.note->n_inputs;
+}
+static uint32_t n_outputs_of(const accel_module_t *module) {
+    return module->program->image.note->n_outputs;
+}
+
+accel_status_t rt_find_io(const accel_module_t *module, const accel_tensor_t *tensor,
+                          uint32_t position, bool is_output, uint32_t *out_index,
+                          accel_error_t *error) {
+    const char *kind = is_output ? "output" : "input";
+    uint32_t first = is_output ? n_inputs_of(module) : 0;
+    uint32_t count = is_output ? n_outputs_of(module) : n_inputs_of(module);
+    if (tensor->name == NULL) {
+        *out_index = first + position;
+        return position < count
+                   ? ACCEL_OK
+                   : rt_fail(error, ACCEL_NOT_FOUND, "the program has only %u %ss", count, kind);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(rt_io_name(module, first + i), tensor->name) == 0) {
+            *out_index = first + i;
+            return ACCEL_OK;
+        }
+    }
+    return rt_fail(error, ACCEL_NOT_FOUND, "the program has no %s '%s'", kind, tensor->name);
+}
+
+// --- Inputs ---
+
+static accel_status_t check_bytes(const accel_module_t *module, uint32_t index,
+                                  const accel_tensor_t *tensor, accel_error_t *error) {
+    uint64_t bytes;
+    RT_TRY(rt_tensor_bytes(tensor->dtype, tensor->rank, tensor->dims, &bytes));
+    if (tensor->buffer != NULL) {
+        if (tensor->data == NULL && tensor->offset % 64 == 0 &&
+            checked_range(tensor->offset, bytes, tensor->buffer->bytes))
+            return ACCEL_OK;
+        return rt_fail(error, ACCEL_INVALID, "input '%s' does not lie in its buffer",
+                       rt_io_name(module, index));
+    }
+    if (tensor->bytes == bytes && (tensor->data != NULL || bytes == 0))
+        return ACCEL_OK;
+    return rt_fail(error, ACCEL_INVALID, "input '%s' has %zu bytes; its shape needs %llu",
+                   rt_io_name(module, index), tensor->bytes, (unsigned long long)bytes);
+}
+
+static accel_status_t sort_inputs(const accel_module_t *module, const accel_tensor_t *inputs,
+                                  uint32_t n_inputs, const accel_tensor_t **out_by_index,
+                                  accel_error_t *error) {
+    memset(out_by_index, 0, n_inputs_of(module) * sizeof(*out_by_index));
+    for (uint32_t i = 0; i < n_inputs; i++) {
+        uint32_t index;
+        RT_TRY(rt_find_io(module, &inputs[i], i, false, &index, error));
+        if (out_by_index[index] != NULL)
+            return rt_fail(error, ACCEL_INVALID, "input '%s' is given twice",
+                           rt_io_name(module, index));
+        out_by_index[index] = &inputs[i];
+    }
+    for (uint32_t i = 0; i < n_inputs_of(module); i++)
+        if (out_by_index[i] == NULL)
+            return rt_fail(error, ACCEL_INVALID, "input '%s' is missing", rt_io_name(module, i));
+    return ACCEL_OK;
+}
+
+static void set_output_args(accel_module_t *module, const int64_t *symbols) {
+    for (uint32_t i = 0; i < n_outputs_of(module); i++) {
+        isa_args_io_t *io = &module->args->io[n_inputs_of(module) + i];
+        int64_t dims[ISA_MAX_RANK];
+        *io = (isa_args_io_t){0};
+        if (rt_shape_output(module, n_inputs_of(module) + i, symbols, dims))
+            for (uint32_t d = 0; d < rt_io(module, n_inputs_of(module) + i)->rank; d++)
+                io->dims[d] = (uint64_t)dims[d];
+    }
+}
+
+accel_status_t rt_launch_inputs(accel_module_t *module, const accel_tensor_t *inputs,
+                                uint32_t n_inputs, const accel_tensor_t **out_by_index,
+                                accel_error_t *error) {
+    int64_t *symbols = module->symbols;
+    RT_TRY(rt_module_wait(module, error));
+    RT_TRY(sort_inputs(module, inputs, n_inputs, out_by_index, error));
+    for (uint32_t i = 0; i < module->program->image.note->n_symbols; i++)
+        symbols[i] = -1;
+    for (uint32_t i = 0; i < n_inputs_of(module); i++) {
+        RT_TRY(rt_shape_input(module, i, out_by_index[i], symbols, error));
+        RT_TRY(check_bytes(module, i, out_by_index[i], error));
+    }
+    RT_TRY(rt_shape_symbols(module, symbols, error));
+    for (uint32_t i = 0; i < n_inputs_of(module); i++) {
+        module->args->io[i] = (isa_args_io_t){0};
+        for (uint32_t d = 0; d < out_by_index[i]->rank; d++)
+            module->args->io[i].dims[d] = (uint64_t)out_by_index[i]->dims[d];
+    }
+    set_output_args(module, symbols);
+    return ACCEL_OK;
+}
+
+// --- Launch ---
+
+accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, accel_error_t *error) {
+    const isa_note_t *note = module->program->image.note;
+    for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
+        module->args->io[i].va = module->places[i].va;
+        module->args->io[i].bytes = module->places[i].bytes;
+    }
+    module->args->heap_bytes = module->heap_bytes;
+    rt_control_reset(module);
+    bool may_grow = (note->flags & ISA_IMAGE_MAY_GROW) != 0;
+    accel_req_submit_t request = {
+        .node = ACCEL_NODE_COMPUTE, .ib = module->control_va, .bytes = module->ib_bytes};
+    // Known before the submission, for whoever finds it suspended.
+    module->stream = stream;
+    module->generation = stream->generation;
+    module->point = stream->point + 1;
+    status_t status = rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0);
+    if (status == STATUS_OK)
+        return ACCEL_OK;
+    module->stream = NULL;
+    // A fault that nobody waited for yet took the stream's context.
+    if (status == STATUS_CONTEXT_LOST)
+        return rt_stream_wait(stream, stream->point, UINT64_MAX, error);
+    return rt_fail_status(error, status, "cannot launch the program");
+}
+
+static void print_log(accel_module_t *module) {
+    uint64_t used = module->log->used;
+    if (used > RT_LOG_BYTES - sizeof(isa_log_t))
+        used = RT_LOG_BYTES - sizeof(isa_log_t);
+    if (used != 0 && module->options.log != NULL)
+        module->options.log(module->options.log_user, (const char *)(module->log + 1),
+                            (size_t)used);
+    module->log->used = 0;
+}
+
+accel_status_t rt_module_wait(accel_module_t *module, accel_error_t *error) {
+    accel_status_t result = ACCEL_OK;
+    if (module->stream != NULL && module->generation == module->stream->generation)
+        result = rt_stream_wait(module->stream, module->point, UINT64_MAX, error);
+    module->stream = NULL;
+    print_log(module);
+    return result;
+}
+
+// --- Outputs ---
+
+// What the program wrote is no more to be trusted than the program.
+accel_status_t rt_launch_output(accel_module_t *module, uint32_t index, accel_tensor_t *out_tensor,
+                                uint64_t *out_va, accel_error_t *error) {
+    const isa_io_t *io = rt_io(module, index);
+    const isa_args_io_t *args = &module->args->io[index];
+    const rt_place_t *place = &module->places[index];
+    uint64_t bytes;
+    out_tensor->name = rt_io_name(module, index);
+    out_tensor->dtype = (accel_dtype_t)io->dtype;
+    out_tensor->rank = io->rank;
+    for (uint32_t i = 0; i < io->rank; i++)
+        out_tensor->dims[i] = args->dims[i] <= INT64_MAX ? (int64_t)args->dims[i] : INT64_MAX;
+    bool fits = rt_tensor_bytes(out_tensor->dtype, io->rank, out_tensor->dims, &bytes) == ACCEL_OK;
+    *out_va = place->va;
+    if (place->va != 0)
+        fits = fits && bytes <= place->bytes;
+    else if (fits && bytes != 0) {
+        fits = args->va >= module->heap_va &&
+               checked_range(args->va - module->heap_va, bytes, module->heap_bytes);
+        *out_va = args->va;
+    }
+    if (!fits)
+        return rt_fail(error, ACCEL_INTERNAL, "the program left output '%s' in an impossible place",
+                       rt_io_name(module, index));
+    out_tensor->bytes = (size_t)bytes;
+    return ACCEL_OK;
+}
