@@ -7,7 +7,7 @@
 //
 // Needs: inferred types. Keeps: results bit by bit where the card's arithmetic is exact, else
 // within the card's own error. What would grow much by being evaluated stays: a fill or expand
-// above 64 KiB is cheaper to make on the card than to store.
+// above 64 KiB is cheaper to make on the card than to store, unless it is somebody's weights.
 //
 // fold_again does the same after decompose, and puts one op in the place of equal ones.
 #include "passes/eval.h"
@@ -29,11 +29,40 @@ static bool is_worth_it(const ir_op_t *op) {
     return result <= operands;
 }
 
+// True when a contraction reads the value as its weights.
+static bool is_weights(const ir_value_t *value) {
+    for (const ir_use_t *use = value->first_use; use != NULL; use = use->next) {
+        ir_opcode_t code = use->user->code;
+        if ((code == IR_conv || code == IR_matmul || code == IR_gemm) &&
+            use != &use->user->operands[0])
+            return true;
+    }
+    return false;
+}
+
+// Weights of one value: a constant whose bytes are made when they are written, so that the tiles
+// can pack it like any other weights.
+static bool fold_filled_weights(ir_module_t *m, ir_op_t *op) {
+    const ir_type_t *type = ir_result(op)->type;
+    if (op->code != IR_fill || !ir_type_is_static(type) || !is_weights(ir_result(op)))
+        return false;
+    const ir_expr_t *count = ir_type_elements(m, type);
+    ir_pack_t pack = {.source = ir_get(op, "blob")->blob, .elem = type->elem, .rank = 1};
+    pack.dims[0] = count->value;
+    ir_builder_t b;
+    ir_builder_before(&b, m, op);
+    ir_replace_uses(ir_result(op), ir_build_const(&b, ir_blob_packed(m, &pack), type));
+    ir_erase(op);
+    return true;
+}
+
 static bool fold_op(pass_context_t *pc, ir_module_t *m, ir_op_t *op) {
     if (graph_is_identity(op)) {
         graph_replace(m, op, ir_operand(op, 0));
         return true;
     }
+    if (fold_filled_weights(m, op))
+        return true;
     return eval_is_constant(op) && is_worth_it(op) && eval_replace(m, pc->scratch, op) != NULL;
 }
 

@@ -749,6 +749,10 @@ static bool engine_takes(dtype_t a, dtype_t b) {
     return a == b && (a == DTYPE_F32 || a == DTYPE_F16 || a == DTYPE_BF16);
 }
 
+static bool is_scattered(const tv_t *v) {
+    return !ir_expr_equals(v->dims[v->rank - 1], 1) && !ir_expr_equals(v->strides[v->rank - 1], 1);
+}
+
 status_t tile_contraction(tile_t *t) {
     const ir_op_t *anchor = t->graph->first;
     problem_t p = {.alpha = 1, .q = 1};
@@ -760,6 +764,8 @@ status_t tile_contraction(tile_t *t) {
                          "products of %s and %s are not on the matrix engine yet",
                          dtype_text(p.a.elem), dtype_text(p.b.elem));
     finish_shape(&p);
+    p.shape.a_scattered = is_scattered(&p.a);
+    p.shape.b_scattered = !p.shape.b_static && is_scattered(&p.b);
     if (!p.shape.b_static)
         p.shape.pw = 16;
     if (!contraction_search(&p.shape, t->profile, &p.tiling))

@@ -17,6 +17,7 @@ typedef struct contraction_shape {
     bool merge_kw; // kw and channels are one run (k counts both after it)
     bool b_static; // B is packed in panels of `pw`
     bool b_trans;  // else: B is [n, k]
+    bool a_scattered, b_scattered; // innermost elements are not neighbours in DRAM
     int64_t pw;
     dtype_t a_type, b_type, c_type, out_type;
     bool residual, bias;

@@ -153,6 +153,10 @@ static bool sum_copies(const contraction_shape_t *s, const contraction_tiling_t 
                        ? dma_cost(p, true, s->b_static ? ceil_div(tn, s->pw) * s->kh * s->kw : tn,
                                   s->b_static ? t->tk * s->pw : t->tk, s->b_type)
                        : dma_cost(p, true, t->tk, tn, s->b_type);
+    if (s->a_scattered)
+        a = dma_cost(p, true, rows * cols * t->tk, 1, s->a_type);
+    if (s->b_scattered)
+        b = dma_cost(p, true, s->kh * s->kw * t->tk * tn, 1, s->b_type);
     isa_cost_t c = dma_cost(p, false, least(t->toh, s->oh) * least(t->tow, s->ow), tn, s->out_type);
     isa_cost_t r = {0};
     if (s->residual)
