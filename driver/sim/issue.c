@@ -18,7 +18,7 @@ static sim_engine_ctx_t *engine_peer(void *user, uint32_t index) {
 status_t sim_issue_init(sim_core_t *core) {
     const sim_card_t *card = core->gang->card;
     sim_engine_ctx_t *engine = &core->engine;
-    engine->set = &sim_engine_ref; // until fast is there
+    engine->set = card->options.engines == SIM_ENGINES_REF ? &sim_engine_ref : &sim_engine_fast;
     engine->profile = card->profile;
     engine->core = core->index;
     engine->lm = core->lm;
