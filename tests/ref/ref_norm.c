@@ -113,6 +113,16 @@ static int64_t step_int(red_t op, int64_t sum, int64_t x) {
     }
 }
 
+// The least value of the type, or the greatest.
+static int64_t of_nothing(dtype_t elem, bool least) {
+    unsigned bits = dtype_bits(elem);
+    if (elem == DTYPE_BOOL)
+        return !least;
+    if (dtype_class(elem) == 'U')
+        return least ? 0 : -1;
+    return (int64_t)((uint64_t)1 << (bits - 1)) - !least;
+}
+
 static void reduce_ints(red_t op, const reduced_t *r, const ref_tensor_t *x, ref_tensor_t *y) {
     int64_t zero[1] = {y->n};
     ref_tensor_t *sum = ref_tensor_new(DTYPE_I64, 1, zero),
@@ -125,8 +135,12 @@ static void reduce_ints(red_t op, const reduced_t *r, const ref_tensor_t *x, ref
         bool first = counts[at]++ == 0 && (op == RED_MAX || op == RED_MIN);
         sums[at] = first ? value : step_int(op, sums[at], value);
     }
-    for (int64_t i = 0; i < y->n; i++)
-        ref_store_int(y, i, op == RED_MEAN && counts[i] > 0 ? sums[i] / counts[i] : sums[i]);
+    for (int64_t i = 0; i < y->n; i++) {
+        if (counts[i] == 0 && (op == RED_MAX || op == RED_MIN))
+            ref_store_int(y, i, of_nothing(y->elem, op == RED_MAX));
+        else
+            ref_store_int(y, i, op == RED_MEAN && counts[i] > 0 ? sums[i] / counts[i] : sums[i]);
+    }
     ref_tensor_free(sum);
     ref_tensor_free(seen);
 }
@@ -178,7 +192,7 @@ status_t ref_reduce(ref_op_t *c) {
         return ref_fail(c, STATUS_UNSUPPORTED, "no reduction '%s'", text);
     RETURN_IF_ERROR(read_axes(c, &r));
     ref_tensor_t *y = ref_out(c, 0, x->elem, r.rank, r.result);
-    bool whole = dtype_is_int(x->elem) && op <= RED_L1;
+    bool whole = (dtype_is_int(x->elem) || x->elem == DTYPE_BOOL) && op <= RED_L1;
     if (whole)
         reduce_ints((red_t)op, &r, x, y);
     else

@@ -73,7 +73,7 @@ static double tap_line(const resize_t *r, uint32_t d, double x, const double *li
     for (int64_t i = (int64_t)floor(x - support); i <= (int64_t)ceil(x + support); i++) {
         double weight = weight_of(r, ((double)i - x) * stretch);
         bool outside = i < 0 || i >= n;
-        if (outside && (r->exclude_outside || (r->antialias && stretch < 1)))
+        if (outside && r->exclude_outside)
             continue;
         sum += weight * line[(i < 0 ? 0 : i >= n ? n - 1 : i) * step];
         total += weight;
