@@ -149,6 +149,8 @@ static void print_op(ir_printer_t *p, const ir_op_t *op) {
     print_tail(p, op);
 }
 
+void ir_printer_op(ir_printer_t *p, const ir_op_t *op) { print_op(p, op); }
+
 void ir_print_op(const ir_op_t *op, FILE *out) {
     ir_printer_t p;
     ir_printer_init(&p, NULL);

@@ -15,6 +15,7 @@ typedef struct ir_printer {
 
 void ir_printer_init(ir_printer_t *p, map_t *lines);
 void ir_printer_deinit(ir_printer_t *p);
+void ir_printer_op(ir_printer_t *p, const ir_op_t *op); // without a line end
 void ir_printer_module(ir_printer_t *p, const ir_module_t *m);
 
 void ir_print_type(strbuf_t *out, const ir_type_t *type);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Structure: arity, attributes, definitions before uses, isolated regions, terminators, symbols.
-#include <stdlib.h>
 #include <string.h>
 
 #include "ir/print_internal.h"
@@ -19,18 +18,13 @@ static void fill_lines(verifier_t *v) {
 // The op's first line, cut, to stand beside the message.
 static const char *op_text(verifier_t *v, const ir_op_t *op) {
     enum { MAX_TEXT = 160 };
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *stream = open_memstream(&text, &bytes);
-    if (stream == NULL)
-        return NULL;
-    ir_print_op(op, stream);
-    const char *copy = NULL;
-    if (fclose(stream) == 0) {
-        size_t length = strcspn(text, "\n");
-        copy = arena_strndup(&v->scratch, text, length < MAX_TEXT ? length : MAX_TEXT);
-    }
-    free(text);
+    ir_printer_t printer;
+    ir_printer_init(&printer, NULL);
+    ir_printer_op(&printer, op);
+    size_t length = strcspn(printer.text.text, "\n");
+    const char *copy =
+        arena_strndup(&v->scratch, printer.text.text, length < MAX_TEXT ? length : MAX_TEXT);
+    ir_printer_deinit(&printer);
     return copy;
 }
 

@@ -102,6 +102,18 @@ static double *resize_dim(const resize_t *r, uint32_t d, uint32_t rank, int64_t 
     return to;
 }
 
+// Sizes are bounds: one scale for all axes that were given.
+static void keep_aspect(resize_t *r, const char *policy, const int64_t *axes, size_t n) {
+    bool smaller = strcmp(policy, "not_larger") == 0;
+    double scale = r->scale[axes[0]];
+    for (size_t i = 1; i < n; i++)
+        scale = smaller ? fmin(scale, r->scale[axes[i]]) : fmax(scale, r->scale[axes[i]]);
+    for (size_t i = 0; i < n; i++) {
+        r->scale[axes[i]] = scale;
+        r->out[axes[i]] = (int64_t)floor(scale * (double)r->in[axes[i]] + 0.5);
+    }
+}
+
 // Scales and sizes may be given for some axes only.
 static status_t read_sizes(ref_op_t *c, resize_t *r) {
     const ref_tensor_t *x = c->in[0], *roi = c->n_in > 1 ? c->in[1] : NULL;
@@ -131,6 +143,7 @@ static status_t read_sizes(ref_op_t *c, resize_t *r) {
     for (size_t i = 0; i < n_axes; i++) {
         int64_t d = ref_axis(listed ? axes[i] : (int64_t)i, x->rank);
         REF_NEED(c, d >= 0);
+        axes[i] = d;
         if (scales != NULL) {
             r->scale[d] = ref_load(scales, (int64_t)i);
             r->out[d] = (int64_t)floor((double)r->in[d] * r->scale[d]);
@@ -144,6 +157,9 @@ static status_t read_sizes(ref_op_t *c, resize_t *r) {
             r->roi_end[d] = ref_load(roi, (int64_t)(i + n_axes));
         }
     }
+    const char *policy = ir_get_string(c->op, "keep_aspect", "stretch");
+    if (sizes != NULL && n_axes > 0 && strcmp(policy, "stretch") != 0)
+        keep_aspect(r, policy, axes, n_axes);
     return STATUS_OK;
 }
 
@@ -157,9 +173,6 @@ status_t ref_resize(ref_op_t *c) {
                   .exclude_outside = ir_get_int(c->op, "exclude_outside", 0) != 0,
                   .antialias = ir_get_int(c->op, "antialias", 0) != 0};
     int64_t dims[IR_MAX_RANK];
-    const char *aspect = ir_get_string(c->op, "keep_aspect", "stretch");
-    if (strcmp(aspect, "stretch") != 0)
-        return ref_fail(c, STATUS_UNSUPPORTED, "keep_aspect '%s'", aspect);
     RETURN_IF_ERROR(read_sizes(c, &r));
     memcpy(dims, x->dims, sizeof dims);
     double *data = calloc((size_t)x->n + 1, sizeof *data);
