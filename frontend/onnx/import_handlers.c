@@ -97,6 +97,15 @@ status_t import_gelu(node_t *n) {
     return generic_with(n, "func", how[0] == 'n' ? "gelu" : "gelu_tanh");
 }
 
+// Before opset 7 a slope of several elements was one a channel, whatever the rank of x.
+status_t import_prelu(node_t *n) {
+    const ir_type_t *slope = n->inputs[1]->type;
+    if (!slope->ranked || !ir_expr_equals(ir_type_elements(n->im->m, slope), 1))
+        return import_fail(n->im, n, STATUS_UNSUPPORTED, "a slope a channel in opset %lld",
+                           (long long)n->scope->opset);
+    return import_generic(n);
+}
+
 // --- Operands that were attributes, or stood elsewhere
 // --------------------------------------------
 

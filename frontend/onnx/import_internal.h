@@ -165,6 +165,7 @@ IMPORT_HANDLER(dropout);
 IMPORT_HANDLER(mod);
 IMPORT_HANDLER(bit_shift);
 IMPORT_HANDLER(gelu);
+IMPORT_HANDLER(prelu);
 IMPORT_HANDLER(reshape_attr);
 IMPORT_HANDLER(resize_scales);
 
