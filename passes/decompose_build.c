@@ -124,7 +124,8 @@ ir_value_t *dc_copy(decompose_t *dc, const ir_op_t *op, uint32_t n_operands,
     y->def->n_attrs = op->n_attrs;
     // With room to grow: attribute arrays have a power of two of slots.
     y->def->attrs = ARENA_ARRAY(&dc->m->arena, ir_attr_t, 2 * (size_t)op->n_attrs);
-    memcpy(y->def->attrs, op->attrs, op->n_attrs * sizeof *op->attrs);
+    if (op->n_attrs > 0)
+        memcpy(y->def->attrs, op->attrs, op->n_attrs * sizeof *op->attrs);
     return y;
 }
 
