@@ -8,6 +8,7 @@
 enum {
     HART_INSTRUCTIONS_AN_OP = 16, // loads, address arithmetic, issue and tickets of one engine op
     LM_RESERVE = 4096,            // bias and rounding of slots
+    NEAR = 12,                    // a choice may take a 12th more cycles than the best
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -204,6 +205,7 @@ uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *t,
     uint64_t dram = e.dram * batch / (p->dram_bytes_per_cycle * per_core);
     t->cycles = (busy > dram ? busy : dram) + e.first + e.last;
     t->moved = (e.in + e.out) * batch;
+    t->hart = hart * batch;
     return t->cycles;
 }
 
@@ -248,13 +250,22 @@ static size_t depths(const contraction_shape_t *s, int64_t *out) {
 typedef struct best {
     const contraction_shape_t *s;
     const isa_profile_t *p;
+    uint64_t cycles; // fewest of all candidates
+    uint64_t limit;  // cycles that a choice may have; 0 while `cycles` is being found
+    uint64_t worth;
     contraction_tiling_t tiling;
-    bool found;
 } best_t;
 
-// Fewer cycles, and among near equals (1 in 64) less moving: it is what contends and costs energy.
-static bool is_better(const contraction_tiling_t *a, const contraction_tiling_t *b) {
-    return a->cycles + a->moved / 64 < b->cycles + b->moved / 64;
+// Among candidates near the fewest cycles: less moving, which is what contends and costs energy,
+// and fewer instructions, which a simulated hart pays for one by one.
+static void take(best_t *best, const contraction_tiling_t *t) {
+    if (t->cycles < best->cycles)
+        best->cycles = t->cycles;
+    uint64_t worth = t->cycles + t->moved / 64 + t->hart;
+    if (t->cycles > best->limit || worth >= best->worth)
+        return;
+    best->worth = worth;
+    best->tiling = *t;
 }
 
 static void consider(best_t *best, contraction_tiling_t t) {
@@ -269,17 +280,13 @@ static void consider(best_t *best, contraction_tiling_t t) {
             t.groups = shares[g];
             if (contraction_cost(best->s, &t, best->p) == UINT64_MAX)
                 break;
-            if (!best->found || is_better(&t, &best->tiling)) {
-                best->tiling = t;
-                best->found = true;
-            }
+            take(best, &t);
         }
     }
 }
 
-bool contraction_search(const contraction_shape_t *s, const isa_profile_t *p,
-                        contraction_tiling_t *out_tiling) {
-    best_t best = {.s = s, .p = p};
+static void walk_candidates(best_t *best) {
+    const contraction_shape_t *s = best->s;
     int64_t rows[MAX_CANDIDATES], cols[MAX_CANDIDATES], ns[MAX_CANDIDATES], ks[MAX_CANDIDATES];
     size_t n_rows = ladder(s->oh, 1, rows), n_cols = columns(s, cols);
     size_t n_ns = ladder(s->n, s->b_static ? s->pw : 16, ns), n_ks = depths(s, ks);
@@ -287,8 +294,18 @@ bool contraction_search(const contraction_shape_t *s, const isa_profile_t *p,
         for (size_t n = 0; n < n_ns; n++)
             for (size_t c = 0; c < n_cols; c++)
                 for (size_t r = 0; r < n_rows; r++)
-                    consider(&best, (contraction_tiling_t){
-                                        .toh = rows[r], .tow = cols[c], .tn = ns[n], .tk = ks[k]});
+                    consider(best, (contraction_tiling_t){
+                                       .toh = rows[r], .tow = cols[c], .tn = ns[n], .tk = ks[k]});
+}
+
+bool contraction_search(const contraction_shape_t *s, const isa_profile_t *p,
+                        contraction_tiling_t *out_tiling) {
+    best_t best = {.s = s, .p = p, .cycles = UINT64_MAX, .worth = UINT64_MAX};
+    walk_candidates(&best);
+    if (best.cycles == UINT64_MAX)
+        return false;
+    best.limit = best.cycles + best.cycles / NEAR;
+    walk_candidates(&best);
     *out_tiling = best.tiling;
-    return best.found;
+    return true;
 }
