@@ -68,7 +68,8 @@ struct sim_engine_ctx {
     void *state; // of the set
 };
 
-// For engine sets: the checks that every issue begins with (flags, reserved bytes), and its counts.
+// For engine sets: the checks that every issue begins with (flags, reserved bytes, axis), and its
+// counts.
 bool sim_engine_check(xa_insn_t insn, const xa_desc_t *desc, sim_fault_t *out_fault);
 void sim_engine_count(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_desc_t *desc);
 

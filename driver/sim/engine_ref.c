@@ -35,6 +35,8 @@ bool sim_engine_check(xa_insn_t insn, const xa_desc_t *desc, sim_fault_t *out_fa
         return sim_bad_field(out_fault, ISA_FAULT_BAD_DESCRIPTOR, 0);
     if (!isa_desc_reserved_ok(kind, desc))
         return sim_bad_field(out_fault, ISA_FAULT_BAD_DESCRIPTOR, isa_desc_named_end(kind));
+    if (kind == ISA_DESC_vec && desc->vec.axis > 3)
+        return sim_bad_field(out_fault, ISA_FAULT_BAD_DESCRIPTOR, offsetof(xa_vec_desc_t, axis));
     return true;
 }
 

@@ -473,7 +473,5 @@ bool sim_ref_vec(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_vec_desc_t *des
                      .rs3 = rs3,
                      .fault = out_fault,
                      .mode = desc->flags & XA_vec_SATURATE ? NUM_SATURATE : 0};
-    if (desc->axis > 3)
-        return sim_bad_field(out_fault, ISA_FAULT_BAD_DESCRIPTOR, OFFSET(axis));
     return run(&vec);
 }
