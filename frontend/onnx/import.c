@@ -168,6 +168,14 @@ static void import_outputs(import_t *im, scope_t *scope, ir_func_t *func,
     func->result_names = names;
 }
 
+// A dim that was given a value must be there: a slip of the pen is not ignored.
+static void check_dims(import_t *im) {
+    for (size_t i = 0; im->options != NULL && i < im->options->n_dims; i++)
+        if (map_get_str(&im->used_dims, im->options->dims[i].name) == NULL)
+            (void)import_fail(im, NULL, STATUS_INVALID, "no input has a symbolic dim '%s'",
+                              im->options->dims[i].name);
+}
+
 static void import_main(import_t *im, int64_t opset) {
     const Onnx__GraphProto *g = im->model->graph;
     ir_func_t *func = ir_func_new(im->m, "main");
@@ -180,6 +188,7 @@ static void import_main(import_t *im, int64_t opset) {
         (void)import_fail(im, NULL, STATUS_UNSUPPORTED, "sparse initializers");
     for (size_t i = 0; i < g->n_input; i++)
         import_input(im, &scope, func->body->block, g->input[i]);
+    check_dims(im);
     if (import_graph_nodes(im, &scope, func->body->block, g->n_node, g->node) == STATUS_OK)
         import_outputs(im, &scope, func, g);
 }
@@ -286,6 +295,7 @@ static status_t import_into(onnx_files_t *files, const uint8_t *data, size_t byt
     import_t im = {
         .diag = diag, .options = options, .folder = folder, .files = files, .arena = &arena};
     map_init(&im.symbols, &arena);
+    map_init(&im.used_dims, &arena);
     status_t status = unpack_and_import(&im, data, bytes);
     arena_deinit(&arena);
     *out_module = status == STATUS_OK ? im.m : NULL;

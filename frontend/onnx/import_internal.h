@@ -55,6 +55,7 @@ typedef struct import {
     const wire_extent_t *extents;
     size_t n_extents;
     map_t symbols;   // dim_param -> symbol
+    map_t used_dims; // names of options->dims that the model has
     map_t functions; // "domain/name/overload" -> FunctionProto
     size_t n_nodes;  // imported so far; numbers nameless nodes
     status_t worst;  // of the errors collected

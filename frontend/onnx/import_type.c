@@ -18,6 +18,7 @@ static status_t named_dim(import_t *im, const char *input, const char *name,
                           const ir_expr_t **out_dim) {
     const onnx_dim_t *fixed = find_override(im, name);
     if (fixed != NULL) {
+        map_put_str(&im->used_dims, name, im);
         if (fixed->value < 1 || fixed->value > ONNX_MAX_DIM)
             return import_fail(im, NULL, STATUS_INVALID, "input '%s': dim %s cannot be %lld", input,
                                name, (long long)fixed->value);

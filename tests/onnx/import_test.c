@@ -161,6 +161,16 @@ static void symbolic_dims_are_shared_by_name(void **state) {
     assert_true(ir_expr_equals(args[1]->type->dims[1], 7));
 }
 
+static void a_dim_that_is_not_there_is_refused(void **state) {
+    fixture_t *f = *state;
+    onnx_dim_t wrong = {"bacth", 2};
+    onnx_writer_input(f->w, "x", DTYPE_F32, 1, (int64_t[]){-1}, (const char *[]){"batch"});
+    onnx_writer_node(f->w, "Relu", "x", "y");
+    onnx_writer_output(f->w, "y", DTYPE_F32, 1, (int64_t[]){-1});
+    assert_int_equal(import(f, &(onnx_options_t){.n_dims = 1, .dims = &wrong}), STATUS_INVALID);
+    assert_true(has_error(f, "no input has a symbolic dim 'bacth'"));
+}
+
 // --- Attributes and operands ---------------------------------------------------------------------
 
 static void rows_set_defaults_and_functions(void **state) {
@@ -325,6 +335,7 @@ int main(void) {
         CASE(conv_keeps_weights_in_the_file),
         CASE(typed_data_is_decoded),
         CASE(symbolic_dims_are_shared_by_name),
+        CASE(a_dim_that_is_not_there_is_refused),
         CASE(rows_set_defaults_and_functions),
         CASE(functions_are_inlined_with_their_attributes),
         CASE(all_unsupported_things_are_said_at_once),
