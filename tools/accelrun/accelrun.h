@@ -14,8 +14,8 @@ typedef struct options {
     cli_list_t inputs, dims;
     const char *test_data, *output_dir;
     double rtol, atol;
-    uint64_t repeat, cores, heap_limit;
-    const char *engine, *trace;
+    uint64_t repeat, cores, heap_limit, top;
+    const char *engine, *trace, *labels;
     bool timing, json, show_log;
 } options_t;
 
@@ -38,11 +38,17 @@ typedef struct run {
     accel_tensor_t *inputs; // data in memory that the card reaches
     accel_tensor_t *outputs;
     times_t times;
+    const char **labels; // of the elements of an output
+    size_t n_labels;
 } run_t;
 
 // inputs.c: every input from --input or --test-data, copied to where the card reads it. Reports to
 // the diagnostics.
 WARN_UNUSED status_t inputs_load(run_t *run);
+
+// labels.c: the lines of --labels, if given. INVALID when no output has that many elements and the
+// sizes of all are known.
+WARN_UNUSED status_t labels_load(run_t *run);
 
 // compare.c
 typedef struct comparison {

@@ -20,6 +20,9 @@ static const cli_option_t option_table[] = {
            "ONNX test_data_set folder: inputs from input_K.pb; outputs must match output_K.pb"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Outputs"},
     OPTION('o', "output-dir", CLI_TEXT, output_dir, "DIR", NULL, "write each output as NAME.npy"),
+    OPTION('l', "labels", CLI_TEXT, labels, "FILE", NULL,
+           "names of an output's elements, one a line; the greatest are shown by name"),
+    OPTION(0, "top", CLI_U64, top, "K", NULL, "show the K greatest elements (default 5)"),
     OPTION(0, "rtol", CLI_F64, rtol, "X", NULL, "relative tolerance of --test-data (default 1e-3)"),
     OPTION(0, "atol", CLI_F64, atol, "X", NULL, "absolute tolerance of --test-data (default 1e-7)"),
     OPTION(0, "json", CLI_FLAG, json, NULL, NULL,
@@ -168,6 +171,7 @@ static status_t go(run_t *run, FILE *trace, bool *out_equal) {
     run->n_inputs = accel_program_n_inputs(run->program);
     run->n_outputs = accel_program_n_outputs(run->program);
     progress_update(&run->progress, "reading inputs");
+    RETURN_IF_ERROR(labels_load(run));
     RETURN_IF_ERROR(inputs_load(run));
     RETURN_IF_ERROR(run_all(run));
     return show(run, out_equal);
@@ -219,7 +223,7 @@ int main(int argc, char **argv) {
     bool equal = true;
     arena_init(&arena);
     diag_init(&diag);
-    run_t run = {.options = {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .engine = "fast"},
+    run_t run = {.options = {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .engine = "fast"},
                  .arena = &arena,
                  .diag = &diag};
     int code = CLI_EXIT_OK;

@@ -9,7 +9,6 @@
 #include "tools/common/json.h"
 #include "tools/common/npy.h"
 
-#define TOP_VALUES    5
 #define SHOW_ALL      16
 #define TOP_MAX_ELEMS 100000 // of outputs whose greatest values are worth a look
 
@@ -59,24 +58,50 @@ static void print_all(FILE *out, const accel_tensor_t *tensor, uint64_t count) {
     }
 }
 
-// The greatest values with their index in the last dim's order.
-static void print_top(FILE *out, const accel_tensor_t *tensor, uint64_t count) {
-    uint64_t top[TOP_VALUES];
-    int n_top = 0;
+// Indices of the greatest values, falling; of equal ones the first goes first. Returns how many.
+static size_t find_top(const accel_tensor_t *tensor, uint64_t count, size_t limit,
+                       uint64_t *out_top) {
+    size_t n_top = 0;
     dtype_t dtype = (dtype_t)tensor->dtype;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count && limit > 0; i++) {
         double value = num_load_f64(dtype, tensor->data, i);
-        int at = n_top;
-        while (at > 0 && value > num_load_f64(dtype, tensor->data, top[at - 1]))
+        size_t at = n_top;
+        while (at > 0 && value > num_load_f64(dtype, tensor->data, out_top[at - 1]))
             at--;
-        if (at == TOP_VALUES)
+        if (at == limit)
             continue;
-        int last = n_top < TOP_VALUES ? n_top++ : TOP_VALUES - 1;
-        memmove(top + at + 1, top + at, (size_t)(last - at) * sizeof top[0]);
-        top[at] = i;
+        size_t last = n_top < limit ? n_top++ : limit - 1;
+        memmove(out_top + at + 1, out_top + at, (last - at) * sizeof *out_top);
+        out_top[at] = i;
+    }
+    return n_top;
+}
+
+// A value a line behind its label.
+static void print_labelled(FILE *out, const run_t *run, const accel_tensor_t *tensor,
+                           const uint64_t *top, size_t n_top) {
+    int width = 0;
+    for (size_t i = 0; i < n_top; i++) {
+        int length = (int)strlen(run->labels[top[i]]);
+        width = length > width ? length : width;
+    }
+    for (size_t i = 0; i < n_top; i++) {
+        fprintf(out, "\n    %-*s  ", width, run->labels[top[i]]);
+        print_value(out, tensor, top[i]);
+    }
+}
+
+// The greatest values with their labels, or with their index in row-major order.
+static void print_top(FILE *out, const run_t *run, const accel_tensor_t *tensor, uint64_t count) {
+    size_t limit = run->options.top < count ? (size_t)run->options.top : (size_t)count;
+    uint64_t *top = ARENA_ARRAY(run->arena, uint64_t, limit + 1);
+    size_t n_top = find_top(tensor, count, limit, top);
+    if (count == run->n_labels) {
+        print_labelled(out, run, tensor, top, n_top);
+        return;
     }
     fputs("  top:", out);
-    for (int i = 0; i < n_top; i++) {
+    for (size_t i = 0; i < n_top; i++) {
         fprintf(out, " [%" PRIu64 "] ", top[i]);
         print_value(out, tensor, top[i]);
     }
@@ -91,10 +116,10 @@ void report_outputs(const run_t *run, FILE *out) {
             fprintf(out, "%s%" PRId64, d > 0 ? "," : "", tensor->dims[d]);
         fputs("]", out);
         if (count > 0 && num_is_number((dtype_t)tensor->dtype)) {
-            if (count <= SHOW_ALL)
+            if (count <= SHOW_ALL && count != run->n_labels)
                 print_all(out, tensor, count);
             else if (count <= TOP_MAX_ELEMS)
-                print_top(out, tensor, count);
+                print_top(out, run, tensor, count);
         }
         fputs("\n", out);
     }
