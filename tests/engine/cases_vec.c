@@ -383,7 +383,8 @@ static void make_generate(room_t *room, test_case_t *test) {
 void case_make_vec(room_t *room, test_case_t *test) {
     bool has_window = test->insn == XA_I_V_WREDUCE || test->insn == XA_I_V_WMAC;
     pick_counts(room, test->desc.vec.count);
-    limit_counts(test->desc.vec.count, has_window ? 300 : 1500);
+    bool has_list = test->insn == XA_I_V_GATHER || test->insn == XA_I_V_SCATTER;
+    limit_counts(test->desc.vec.count, has_window || has_list ? 300 : 1500);
     switch (test->insn) {
     case XA_I_V_UNARY:
         make_unary(room, test);

@@ -194,10 +194,9 @@ static double float_map(const machine_t *m, const test_case_t *t, kind_t kind, c
     double carried = spread(func, d, x, bound);
     unsigned ulp = code_ulp(ISA_CODE_FUNC, func);
     bool rounds_inside = func == XA_FUNC_LEAKY || func == XA_FUNC_SHRINK;
-    if (kind == KIND_F64) // steps of the formula here round too
-        ulp *= 8;
-    *out_bound = carried + ulp * kind_ulp(kind, y) +
-                 (rounds_inside && kind == KIND_F64 ? fabs(y) * 1e-6 : 0);
+    // Functions in f64 are good to 2^-44.
+    double error = kind == KIND_F64 && ulp ? ldexp(fabs(y), -44) : ulp * kind_ulp(kind, y);
+    *out_bound = carried + error + (rounds_inside && kind == KIND_F64 ? fabs(y) * 1e-6 : 0);
     return ulp == 0 ? round_kind(kind, y) : y;
 }
 
