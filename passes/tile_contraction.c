@@ -766,6 +766,8 @@ status_t tile_contraction(tile_t *t) {
     finish_shape(&p);
     p.shape.a_scattered = is_scattered(&p.a);
     p.shape.b_scattered = !p.shape.b_static && is_scattered(&p.b);
+    p.shape.c_scattered = is_scattered(&p.c);
+    p.shape.res_scattered = p.shape.residual && is_scattered(&p.res);
     if (!p.shape.b_static)
         p.shape.pw = 16;
     if (!contraction_search(&p.shape, t->profile, &p.tiling))

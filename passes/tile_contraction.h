@@ -17,7 +17,8 @@ typedef struct contraction_shape {
     bool merge_kw; // kw and channels are one run (k counts both after it)
     bool b_static; // B is packed in panels of `pw`
     bool b_trans;  // else: B is [n, k]
-    bool a_scattered, b_scattered; // innermost elements are not neighbours in DRAM
+    bool a_scattered, b_scattered, c_scattered,
+        res_scattered; // innermost elements are not neighbours in DRAM
     int64_t pw;
     dtype_t a_type, b_type, c_type, out_type;
     bool residual, bias;
@@ -30,6 +31,7 @@ typedef struct contraction_tiling {
     int64_t groups;  // parallel shares of the inner loop
     uint64_t cycles; // modelled, all of it
     uint64_t moved;  // busy cycles of the DMA engines, all cores together
+    uint64_t hart;   // cycles of the harts, all cores together
     int64_t lm_bytes;
 } contraction_tiling_t;
 

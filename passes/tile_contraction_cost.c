@@ -158,12 +158,15 @@ static bool sum_copies(const contraction_shape_t *s, const contraction_tiling_t 
         a = dma_cost(p, true, rows * cols * t->tk, 1, s->a_type);
     if (s->b_scattered)
         b = dma_cost(p, true, s->kh * s->kw * t->tk * tn, 1, s->b_type);
-    isa_cost_t c = dma_cost(p, false, least(t->toh, s->oh) * least(t->tow, s->ow), tn, s->out_type);
+    int64_t pixels = least(t->toh, s->oh) * least(t->tow, s->ow);
+    isa_cost_t c = s->c_scattered ? dma_cost(p, false, pixels * tn, 1, s->out_type)
+                                  : dma_cost(p, false, pixels, tn, s->out_type);
     isa_cost_t r = {0};
     if (s->residual)
-        r = dma_cost(p, true, least(t->toh, s->oh) * least(t->tow, s->ow), tn, s->out_type);
+        r = s->res_scattered ? dma_cost(p, true, pixels * tn, 1, s->out_type)
+                             : dma_cost(p, true, pixels, tn, s->out_type);
     if (a.cycles > XA_ISSUE_MAX_CYCLES || b.cycles > XA_ISSUE_MAX_CYCLES ||
-        c.cycles > XA_ISSUE_MAX_CYCLES)
+        c.cycles > XA_ISSUE_MAX_CYCLES || r.cycles > XA_ISSUE_MAX_CYCLES)
         return false;
     // Engines stream: latency counts once a dependent chain, not once a copy.
     uint64_t lat = p->dma_latency;

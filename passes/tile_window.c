@@ -55,6 +55,8 @@ static bool choose_tile(tile_t *t, window_t *w) {
         .dh = w->dh,
         .dw = w->dw,
         .pad_c = w->pad_c,
+        .x_scattered = !ir_expr_equals(w->x.strides[3], 1),
+        .y_scattered = !ir_expr_equals(w->y.strides[3], 1),
         .x_type = w->x.elem,
         .y_type = w->y.elem,
     };

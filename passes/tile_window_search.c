@@ -34,11 +34,22 @@ static uint64_t copy_cycles(const isa_profile_t *p, bool in, int64_t rows, int64
     const uint32_t count[5] = {1, 1, 1, (uint32_t)rows, (uint32_t)elems};
     memcpy(d.dma.count, count, sizeof count);
     d.dma.src_stride[4] = d.dma.dst_stride[4] = size;
-    d.dma.src_stride[3] = d.dma.dst_stride[3] = elems * size;
+    // The DRAM side has gaps between the rows.
+    d.dma.src_stride[3] = elems * size + (in ? 64 : 0);
+    d.dma.dst_stride[3] = elems * size + (in ? 0 : 64);
     isa_cost_t c =
         isa_cost_issue(in ? XA_I_DMA_IN : XA_I_DMA_OUT, &d, in ? ISA_SPACE_DRAM : ISA_SPACE_LM,
                        in ? ISA_SPACE_LM : ISA_SPACE_DRAM, p);
     return c.cycles > p->dma_latency ? c.cycles - p->dma_latency : 1;
+}
+
+// A tile of an image: whole rows, pixels, or single elements are what lies together in DRAM.
+static uint64_t side_cycles(const isa_profile_t *p, bool in, int64_t rows, int64_t cols,
+                            int64_t channels, bool scattered, bool whole, dtype_t type) {
+    if (scattered)
+        return copy_cycles(p, in, rows * cols * channels, 1, type);
+    return whole ? copy_cycles(p, in, rows, cols * channels, type)
+                 : copy_cycles(p, in, rows * cols, channels, type);
 }
 
 uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_profile_t *p) {
@@ -52,10 +63,8 @@ uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_prof
         return t->cycles;
     bool whole = t->tc == s->c && !s->pad_c;
     uint64_t work = vector_cycles(s, t, p);
-    uint64_t in =
-        copy_cycles(p, true, whole ? rows : rows * cols, whole ? cols * t->tc : t->tc, s->x_type);
-    uint64_t store = copy_cycles(p, false, whole ? t->toh : t->toh * t->tow,
-                                 whole ? t->tow * t->tc : t->tc, s->y_type);
+    uint64_t in = side_cycles(p, true, rows, cols, t->tc, s->x_scattered, whole, s->x_type);
+    uint64_t store = side_cycles(p, false, t->toh, t->tow, t->tc, s->y_scattered, whole, s->y_type);
     if (work > XA_ISSUE_MAX_CYCLES || in > XA_ISSUE_MAX_CYCLES || store > XA_ISSUE_MAX_CYCLES)
         return t->cycles;
     uint64_t one = work > in ? work : in;
@@ -84,13 +93,8 @@ static int64_t next_part(int64_t size, int64_t part) {
     return parts > size ? 0 : ceil_div(size, parts);
 }
 
-static int64_t next_channels(int64_t c, int64_t tc) {
-    int64_t part = tc;
-    do
-        part = next_part(c, part);
-    while (part > 0 && part % 16 != 0 && part > 16);
-    return part >= 16 ? part : 0;
-}
+// All channels, then every multiple of 16 below.
+static int64_t next_channels(int64_t tc) { return tc > 16 ? (tc - 1) / 16 * 16 : 0; }
 
 typedef struct best {
     uint64_t cycles, limit, worth;
@@ -111,7 +115,7 @@ static void take(best_t *best, const window_shape_t *s, const window_tiling_t *t
 }
 
 static void walk_candidates(best_t *best, const window_shape_t *s, const isa_profile_t *p) {
-    for (int64_t tc = s->c; tc > 0; tc = s->pad_c ? 0 : next_channels(s->c, tc))
+    for (int64_t tc = s->c; tc > 0; tc = s->pad_c ? 0 : next_channels(tc))
         for (int64_t tow = s->ow; tow > 0; tow = next_part(s->ow, tow))
             for (int64_t toh = s->oh; toh > 0; toh = next_part(s->oh, toh)) {
                 window_tiling_t t = {.toh = toh, .tow = tow, .tc = tc};
@@ -123,16 +127,10 @@ static void walk_candidates(best_t *best, const window_shape_t *s, const isa_pro
 bool window_search(const window_shape_t *s, const isa_profile_t *p, window_tiling_t *out) {
     best_t best = {.cycles = UINT64_MAX, .worth = UINT64_MAX};
     walk_candidates(&best, s, p);
-    if (best.cycles != UINT64_MAX) {
-        best.limit = best.cycles + best.cycles / NEAR;
-        walk_candidates(&best, s, p);
-        *out = best.tiling;
-        return true;
-    }
-    if (s->pad_c || s->c <= 16)
+    if (best.cycles == UINT64_MAX)
         return false;
-    // Channels that no part divides: the narrowest vector.
-    window_shape_t narrow = *s;
-    narrow.c = 16;
-    return window_search(&narrow, p, out);
+    best.limit = best.cycles + best.cycles / NEAR;
+    walk_candidates(&best, s, p);
+    *out = best.tiling;
+    return true;
 }

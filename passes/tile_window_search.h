@@ -14,6 +14,7 @@ typedef struct window_shape {
     int64_t n, oh, ow, c;
     int64_t kh, kw, sh, sw, dh, dw;
     int64_t pad_c; // channels of border on each side; then all channels are in one tile
+    bool x_scattered, y_scattered; // channels are not neighbours in DRAM
     dtype_t x_type, y_type;
 } window_shape_t;
 
