@@ -20,8 +20,13 @@ static void extent_free(rm_card_t *card, rm_extent_t *extent) {
     rm_free(card, extent, sizeof *extent);
 }
 
+// Address 0 stands for "none" in what the card is told (a context's save area): its page is never
+// given away.
 status_t rm_mem_init(rm_card_t *card, uint64_t bytes) {
-    rm_extent_t *all = extent_new(card, 0, bytes & ~(ISA_PAGE_BYTES - 1));
+    if (bytes < 2 * ISA_PAGE_BYTES)
+        return STATUS_NO_MEMORY;
+    rm_extent_t *all =
+        extent_new(card, ISA_PAGE_BYTES, (bytes & ~(ISA_PAGE_BYTES - 1)) - ISA_PAGE_BYTES);
     if (all == NULL)
         return STATUS_NO_MEMORY;
     list_push_back(&card->free, &all->link);
