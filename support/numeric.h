@@ -15,17 +15,17 @@
 // To integers: out of range becomes the nearest bound (else the low bits of the truncated value).
 // To 8-bit floats: overflow becomes the greatest finite value (else infinity or NaN), the ONNX
 // attribute `saturate`. f16 and bf16 overflow to infinity, and 4-bit floats saturate, always.
-#define NUM_SATURATE     1u
+#define NUM_SATURATE 1u
 // f8e8m0 rounds up to the next power of two, unless one of these is given.
 #define NUM_E8M0_DOWN    2u
 #define NUM_E8M0_NEAREST 4u
 // Float to integer rounds half to even instead of toward zero.
-#define NUM_ROUND_EVEN   8u
+#define NUM_ROUND_EVEN 8u
 
 // --- Single values -------------------------------------------------------------------------------
 
 float num_f16_to_f32(uint16_t bits);
-uint16_t num_f32_to_f16(float value); // nearest even
+uint16_t num_f32_to_f16(float value);  // nearest even
 uint16_t num_f64_to_f16(double value); // rounds once
 static inline float num_bits_to_f32(uint32_t bits);
 static inline uint32_t num_f32_to_bits(float value);
