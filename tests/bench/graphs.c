@@ -280,16 +280,27 @@ static void build_layernorm_op(model_t *m) {
     model_output(m, y, DTYPE_F32, SHAPE(BIG, BIG));
 }
 
+// Hardly any work: what a launch costs.
+static void build_launch(model_t *m) {
+    value_t a = input_f32(m, "a", SHAPE(64)), b = input_f32(m, "b", SHAPE(64));
+    model_output(m, model_node(m, "Add", "", a, b, NULL), DTYPE_F32, SHAPE(64));
+}
+
 // --- The list ----------------------------------------------------------------------------------
 static const struct {
     const char *name;
     int64_t opset;
     void (*build)(model_t *m);
 } graphs[] = {
-    {"resnet50", 13, build_resnet50},        {"mobilenetv2", 13, build_mobilenetv2},
-    {"bert_base_128", 13, build_bert},       {"gpt2_token_past128", 13, build_gpt2},
-    {"matmul_1024", 13, build_matmul},       {"softmax_4096", 13, build_softmax},
-    {"layernorm_4096", 13, build_layernorm}, {"layernorm_op_4096", 17, build_layernorm_op},
+    {"resnet50", 13, build_resnet50},
+    {"mobilenetv2", 13, build_mobilenetv2},
+    {"bert_base_128", 13, build_bert},
+    {"gpt2_token_past128", 13, build_gpt2},
+    {"matmul_1024", 13, build_matmul},
+    {"softmax_4096", 13, build_softmax},
+    {"layernorm_4096", 13, build_layernorm},
+    {"layernorm_op_4096", 17, build_layernorm_op},
+    {"launch", 14, build_launch},
 };
 
 static bool wanted(int argc, char **argv, const char *name) {

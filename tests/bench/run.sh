@@ -68,6 +68,9 @@ ratio() {
 # json FILE KEY: the first number of that name; accelrun writes one member a line.
 json() { sed -n 's/^ *"'"$2"'": *\([-0-9.eE+]*\),\{0,1\} *$/\1/p' "$1" 2>/dev/null | head -n 1; }
 
+# Of the runs in the last JSON.
+median_ms() { json "$work/json" median | awk '{ printf "%.4f\n", $1 * 1e3 }'; }
+
 get_peer() {
     [ "$with_peer" = 1 ] || return 1
     command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || {
@@ -102,7 +105,7 @@ turn_ours() { # NAME THREADS REPEAT
         say "$1 does not run: $(head -n 1 "$work/$1.run.log")"
         return 1
     }
-    json "$work/json" median_ms >>"$work/$1.ours.$2"
+    median_ms >>"$work/$1.ours.$2"
 }
 turn_peer() { # NAME THREADS
     node "$here/peer.mjs" run "$package" "$graphs" "$1" "$2" "$seconds" >"$work/line" \
@@ -129,7 +132,7 @@ repeats() { # NAME THREADS
     # shellcheck disable=SC2046
     "$bin/accelrun" "$work/$1.host.bin" $(inputs_of "$1") --cores "$2" --repeat 3 --json \
         >"$work/json" 2>"$work/$1.run.log"
-    awk -v ms="$(json "$work/json" median_ms)" -v s="$seconds" \
+    awk -v ms="$(median_ms)" -v s="$seconds" \
         'BEGIN { n = ms > 0 ? int(s * 1000 / ms) : 5; print n < 5 ? 5 : (n > 2000 ? 2000 : n) }'
 }
 
