@@ -165,7 +165,8 @@ static rt_host_t *find_host(accel_device_t *device, const uint8_t *memory, uint6
     for (list_node_t *node = device->hosts.next; node != &device->hosts; node = node->next) {
         rt_host_t *host = LIST_OWNER(node, rt_host_t, link);
         uintptr_t offset = (uintptr_t)memory - (uintptr_t)host->memory;
-        if ((uintptr_t)memory >= (uintptr_t)host->memory &&
+        // Blocks may touch: the end of one is not a place in it.
+        if ((uintptr_t)memory >= (uintptr_t)host->memory && offset < host->range.bytes &&
             checked_range(offset, bytes, host->range.bytes))
             return host;
     }
