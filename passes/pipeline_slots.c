@@ -66,7 +66,7 @@ static status_t add_buffer(slots_t *s, ir_op_t *alloc, uint32_t depth) {
             return DIAG_FAIL(s->pc->diag, STATUS_INTERNAL, NULL, NULL,
                              "an LM buffer's dims are not constant");
     b->bytes = slots_alloc_bytes(alloc);
-    b->start = b->end = order_get(&s->first, alloc);
+    b->start = UINT32_MAX; // until its first use
     ir_op_t *parent = slots_parent(alloc);
     b->in_loop = slots_is_loop(parent);
     if (b->in_loop) {
@@ -88,7 +88,8 @@ static void add_use(slots_t *s, const ir_op_t *user, const ir_access_t *access) 
     const ir_op_t *statement = user;
     while (statement->block != b->alloc->block)
         statement = slots_parent(statement);
-    uint32_t last = order_get(&s->last, statement);
+    uint32_t first = order_get(&s->first, statement), last = order_get(&s->last, statement);
+    b->start = first < b->start ? first : b->start;
     b->end = last > b->end ? last : b->end;
     b->filled_by_dma |= user->code == IR_dma_in && access->mode == IR_WRITE;
     b->drained_by_dma |= user->code == IR_dma_out;
