@@ -49,8 +49,9 @@ static accel_status_t check_bytes(const accel_module_t *module, uint32_t index,
     }
     if (tensor->bytes == bytes && (tensor->data != NULL || bytes == 0))
         return ACCEL_OK;
-    return rt_fail(error, ACCEL_INVALID, "input '%s' has %zu bytes; its shape needs %llu",
-                   rt_io_name(module, index), tensor->bytes, (unsigned long long)bytes);
+    return rt_fail(error, ACCEL_INVALID, "input '%s' has %llu bytes; its shape needs %llu",
+                   rt_io_name(module, index), (unsigned long long)tensor->bytes,
+                   (unsigned long long)bytes);
 }
 
 static accel_status_t sort_inputs(const accel_module_t *module, const accel_tensor_t *inputs,

@@ -85,8 +85,9 @@ static accel_status_t place_output(accel_module_t *module, uint32_t index,
                        rt_io_name(module, index), (unsigned long long)bytes);
     }
     if (tensor != NULL && tensor->data != NULL && tensor->bytes < bytes)
-        return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes, not %zu",
-                       rt_io_name(module, index), (unsigned long long)bytes, tensor->bytes);
+        return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes, not %llu",
+                       rt_io_name(module, index), (unsigned long long)bytes,
+                       (unsigned long long)tensor->bytes);
     if (tensor != NULL && place_direct(module, place, tensor->data, bytes))
         return ACCEL_OK;
     return place_staging(module, place, bytes, error);
@@ -142,8 +143,9 @@ static accel_status_t fetch(accel_module_t *module, uint32_t index, accel_tensor
     result.data = tensor->data != NULL ? tensor->data : place->host;
     if (tensor->data != NULL && tensor->data != place->host) {
         if (tensor->bytes < result.bytes)
-            return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %zu bytes, not %zu",
-                           rt_io_name(module, index), result.bytes, tensor->bytes);
+            return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes, not %llu",
+                           rt_io_name(module, index), (unsigned long long)result.bytes,
+                           (unsigned long long)tensor->bytes);
         if (result.bytes != 0)
             memcpy(tensor->data, place->host, result.bytes);
     }
