@@ -197,6 +197,8 @@ static status_t go_traced(run_t *run, bool *out_equal) {
     close_all(run); // the card writes the end of the trace
     if (!traced)
         return status;
+    if (ftell(trace.stream) == 0)
+        (void)fputs("[]\n", trace.stream); // no engine did anything
     if (status == STATUS_OK && file_out_commit(&trace) != STATUS_OK)
         status = DIAG_FAIL(run->diag, STATUS_IO, NULL, NULL, "%s: cannot be written",
                            run->options.trace);
