@@ -184,7 +184,10 @@ static value_t attention(model_t *m, value_t x, int64_t rows, value_t mask, past
     return dense(m, s, rows, WIDTH, WIDTH);
 }
 
-static value_t embedding(model_t *m, int64_t rows, value_t ids) {
+// Of the table, only the `used` rows that ids name are read.
+static value_t embedding(model_t *m, int64_t rows, value_t ids, int64_t used) {
+    if (used < rows)
+        m->bytes -= (double)((rows - used) * WIDTH) * sizeof(float);
     return model_node(m, "Gather", "", weight(m, SHAPE(rows, WIDTH), 0.02), ids, NULL);
 }
 
@@ -209,7 +212,8 @@ static void build_bert(model_t *m) {
     value_t ids = ids_input(m, "input_ids", LENGTH, 30522);
     value_t types = ids_input(m, "token_type_ids", LENGTH, 1);
     value_t mask = padding_mask(m, LENGTH);
-    value_t x = model_node(m, "Add", "", embedding(m, 30522, ids), embedding(m, 2, types), NULL);
+    value_t x = model_node(m, "Add", "", embedding(m, 30522, ids, LENGTH),
+                           embedding(m, 2, types, LENGTH), NULL);
     x = model_node(m, "Add", "", x, weight(m, SHAPE(1, LENGTH, WIDTH), 0.02), NULL);
     x = layer_norm(m, x, WIDTH);
     for (int layer = 0; layer < LAYERS; layer++) {
@@ -242,8 +246,8 @@ static void build_gpt2(model_t *m) {
     value_t ids = ids_input(m, "input_ids", 1, VOCABULARY);
     value_t place =
         model_weight(m, DTYPE_I64, SHAPE(1, 1), (model_fill_t){.given = (int64_t[]){PAST}});
-    value_t x =
-        model_node(m, "Add", "", embedding(m, VOCABULARY, ids), embedding(m, 1024, place), NULL);
+    value_t x = model_node(m, "Add", "", embedding(m, VOCABULARY, ids, 1),
+                           embedding(m, 1024, place, 1), NULL);
     for (int layer = 0; layer < LAYERS; layer++)
         x = gpt2_layer(m, x, layer, PAST);
     x = layer_norm(m, x, WIDTH);

@@ -92,6 +92,10 @@ static uint64_t count_of(const model_shape_t *shape) {
     return n;
 }
 
+static double bytes_of(const model_shape_t *shape, dtype_t dtype) {
+    return (double)(count_of(shape) * dtype_bytes(dtype));
+}
+
 // Elements [begin, begin + n) of a tensor.
 static void make_numbers(const model_tensor_t *tensor, uint64_t begin, size_t n, uint8_t *out) {
     const model_fill_t *fill = &tensor->fill;
@@ -132,6 +136,7 @@ static const char *add_tensor(model_t *model, model_tensors_t *list, const char 
                               dtype_t dtype, model_shape_t shape, model_fill_t fill) {
     if (fill.given != NULL)
         fill.given = arena_memdup(&model->arena, fill.given, count_of(&shape) * dtype_bytes(dtype));
+    model->bytes += bytes_of(&shape, dtype);
     ARENA_GROW(&model->arena, list->items, list->capacity, list->n + 1);
     list->items[list->n++] = (model_tensor_t){name, dtype, shape, fill, model->seed++};
     return name;
@@ -163,6 +168,7 @@ const char *model_input(model_t *model, const char *name, dtype_t dtype, model_s
 
 void model_output(model_t *model, const char *name, dtype_t dtype, model_shape_t shape) {
     put_value(&model->values, GRAPH_OUTPUT, name, dtype, &shape);
+    model->bytes += bytes_of(&shape, dtype);
 }
 
 const char *model_weight(model_t *model, dtype_t dtype, model_shape_t shape, model_fill_t fill) {
@@ -334,7 +340,7 @@ void model_save(model_t *model, const char *folder) {
     write_model(model, file);
     close_file(file, model->name);
     FILE *list = open_file(model, folder, ".txt");
-    fprintf(list, "gflop %.3f\n", model->flop / 1e9);
+    fprintf(list, "gflop %.3f\nbytes %.0f\n", model->flop / 1e9, model->bytes);
     for (size_t i = 0; i < model->inputs.n; i++) {
         const model_tensor_t *input = &model->inputs.items[i];
         char *path = arena_printf(&model->arena, "%s/%s.input_%zu.npy", folder, model->name, i);

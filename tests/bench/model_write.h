@@ -49,6 +49,7 @@ typedef struct model {
     model_tensors_t weights, inputs;
     size_t n_nodes;
     double flop;
+    double bytes; // that a run must move at least: weights, inputs and outputs, each once
 } model_t;
 
 #define SHAPE(...)                                                                                 \
@@ -72,7 +73,7 @@ const char *model_node(model_t *model, const char *op, const char *attributes, .
 void model_output(model_t *model, const char *name, dtype_t dtype, model_shape_t shape);
 
 // Writes <folder>/<name>.onnx, <folder>/<name>.input_K.npy and <folder>/<name>.txt: a line
-// "input NAME FILE" an input and "gflop X".
+// "input NAME FILE" an input, "gflop X" and "bytes X".
 void model_save(model_t *model, const char *folder);
 
 #endif

@@ -178,17 +178,25 @@ row_model() { # NAME PROFILE CORES MACS_A_CYCLE DRAM_BYTES_A_CYCLE
         say "$1 does not run on $2: $(head -n 1 "$work/$1.run.log")"
         return
     }
-    must=$(cat "$graphs/$1.onnx" $(sed -n 's/^input [^ ]* //p' "$graphs/$1.txt") | wc -c)
-    awk -v name="$1" -v profile="$2" -v peak="$(($3 * $4))" -v cores="$3" -v bw="$5" \
+    awk -v name="$1" -v profile="$2" -v cores="$3" -v peak="$(($3 * $4))" -v bw="$5" \
         -v cycles="$(json "$work/json" cycles)" -v macs="$(json "$work/json" macs)" \
-        -v bytes="$(json "$work/json" dram_bytes)" -v must="$must" '
-        function most(a, b) { return a > b ? a : b }
+        -v bytes="$(json "$work/json" dram_bytes)" \
+        -v least_bytes="$(sed -n 's/^bytes //p' "$graphs/$1.txt")" \
+        -v dma_in="$(json "$work/json" dma_in)" -v dma_out="$(json "$work/json" dma_out)" \
+        -v matrix="$(json "$work/json" matrix)" -v vector="$(json "$work/json" vector)" '
+        function busiest(    i, n, v, w, best) {
+            n = split("DMA in|DMA out|matrix|vector", w, "|")
+            v[1] = dma_in; v[2] = dma_out; v[3] = matrix; v[4] = vector
+            best = 1
+            for (i = 2; i <= n; i++) if (v[i] + 0 > v[best] + 0) best = i
+            return sprintf("%s %.0f%%", w[best], 100 * v[best] / cores / cycles)
+        }
         BEGIN {
             if (cycles + 0 == 0) exit
-            least = most(macs / peak, must / bw)
-            printf "| %s | %s | %.3f | %.1f%% | %.1f%% | %.1f | %.1f%% |\n", name, profile,
-                cycles / 1e6, 100 * macs / peak / cycles, 100 * macs / peak / least, bytes / 1e6,
-                100 * bytes / bw / cycles
+            least = macs / peak > least_bytes / bw ? macs / peak : least_bytes / bw
+            printf "| %s | %s | %.3f | %.1f%% | %.1f%% | %s | %.1f | %.1f | %.0f%% |\n", name,
+                profile, cycles / 1e6, 100 * macs / peak / cycles, 100 * macs / peak / least,
+                busiest(), bytes / 1e6, least_bytes / 1e6, 100 * bytes / bw / cycles
         }'
 }
 
@@ -222,11 +230,13 @@ echo "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 for name in $names; do row_compile "$name"; done
 [ "$with_model" = 1 ] || exit 0
 echo
-echo "Modelled cycles. Utilisation: share of the matrix peak; bound: the share that the peak allows" \
-    "when weights and inputs cross DRAM once; DRAM: bytes moved and the share of its rate."
+echo "Modelled cycles (the simulated card in timing mode). Utilisation: share of the matrix peak;" \
+    "bound: the share that is left when weights, inputs and outputs cross DRAM once and nothing" \
+    "else does; busiest: the engine with the most work by the cost function, as a share of all" \
+    "cycles; DRAM: bytes moved, the least that had to be, and the share of DRAM's rate."
 echo
-echo "| model | profile | Mcycles | utilisation | bound | DRAM MB | DRAM busy |"
-echo "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+echo "| model | profile | Mcycles | utilisation | bound | busiest | DRAM MB | least | DRAM busy |"
+echo "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 for name in $names; do
     say "$name on edge and server"
     row_model "$name" edge 2 256 64
