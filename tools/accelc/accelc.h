@@ -18,7 +18,7 @@ typedef struct accelc_options {
     const char *linker;
     cli_list_t dims;
     bool time_passes, verbose, check;
-    bool opt[4]; // -O0 to -O3
+    const char *level; // "0" to "3"
 } accelc_options_t;
 
 // Compiles `model`; everything that went wrong is in `diag`.

@@ -27,12 +27,7 @@ static void show_time(const compile_t *c, const char *what, uint64_t ns) {
         fprintf(stderr, "%-18s %8.1f ms\n", what, (double)ns / 1e6);
 }
 
-static int opt_level(const accelc_options_t *options) {
-    for (int level = 3; level >= 0; level--)
-        if (options->opt[level])
-            return level;
-    return 2;
-}
+static int opt_level(const accelc_options_t *options) { return options->level[0] - '0'; }
 
 static bool is_ir(const char *path) {
     size_t n = strlen(path);

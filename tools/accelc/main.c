@@ -14,11 +14,7 @@ static const cli_option_t options_table[] = {
     {0, "emit", CLI_TEXT, MEMBER(emit), "WHAT", "graph|tile|llvm|asm|image",
      "what to write; image"},
     {0, "dim", CLI_LIST, MEMBER(dims), "NAME=N", NULL, "fix a symbolic dim of the inputs"},
-    {0, NULL, CLI_HEADING, 0, NULL, NULL, "Optimisation"},
-    {0, "O0", CLI_FLAG, MEMBER(opt[0]), NULL, NULL, NULL},
-    {0, "O1", CLI_FLAG, MEMBER(opt[1]), NULL, NULL, NULL},
-    {0, "O2", CLI_FLAG, MEMBER(opt[2]), NULL, NULL, NULL},
-    {0, "O3", CLI_FLAG, MEMBER(opt[3]), NULL, NULL, NULL},
+    {'O', NULL, CLI_TEXT, MEMBER(level), "LEVEL", "0|1|2|3", "how hard to optimise; 2"},
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "For those who work on the compiler"},
     {0, "dump-after", CLI_TEXT, MEMBER(dump_after), "PASS", NULL,
      "print the IR after a pass, or after \"all\""},
@@ -42,27 +38,12 @@ static const cli_program_t program = {
     .n_options = COUNT_OF(options_table),
     .min_operands = 1,
     .max_operands = 1,
-    .epilogue = "-O0, -O1, -O2 and -O3 say how hard to try; -O2 is the default.\n"
-                "Exit status: 0 success, 1 the model cannot be compiled, 2 wrong usage.",
 };
 
-// -O2 is how compilers spell it; the table has long names only.
-static char **spell_levels(arena_t *arena, int argc, char **argv) {
-    char **out = ARENA_ARRAY(arena, char *, (size_t)argc + 1);
-    bool over = false;
-    for (int i = 0; i < argc; i++) {
-        over |= strcmp(argv[i], "--") == 0;
-        bool level = !over && i > 0 && strlen(argv[i]) == 3 && strncmp(argv[i], "-O", 2) == 0;
-        out[i] = level ? arena_printf(arena, "-%s", argv[i]) : argv[i];
-    }
-    return out;
-}
-
 static int run(int argc, char **argv, arena_t *arena) {
-    accelc_options_t options = {.arch = "host", .emit = "image"};
+    accelc_options_t options = {.arch = "host", .emit = "image", .level = "2"};
     cli_list_t operands;
-    switch (cli_parse(&program, argc, spell_levels(arena, argc, argv), arena, stdout, stderr,
-                      &options, &operands)) {
+    switch (cli_parse(&program, argc, argv, arena, stdout, stderr, &options, &operands)) {
     case CLI_DONE:
         return CLI_EXIT_OK;
     case CLI_WRONG:
