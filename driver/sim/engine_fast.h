@@ -41,6 +41,7 @@ bool fast_box_extent(const fast_box_t *box, int64_t *out_low, int64_t *out_high)
 
 #define FAST_ALIASES    32u
 #define FAST_ALIAS_DIMS 3u
+#define FAST_AHEAD      4u
 
 typedef struct fast_alias {
     uint64_t low, high; // offsets in LM
@@ -65,12 +66,17 @@ typedef enum fast_buffer {
     FAST_BUFFERS
 } fast_buffer_t;
 
-typedef struct fast_parcel fast_parcel_t;
-
 typedef struct fast_state {
     const fast_kernels_t *kernels; // NULL: all goes to ref
     uint32_t n_aliases;
     fast_alias_t aliases[FAST_ALIASES];
+    // Sources of aliases that nobody has read yet, the next to be read first: matrix kernels fetch
+    // them into the caches while they compute.
+    uint32_t n_ahead;
+    struct {
+        const uint8_t *at;
+        uint64_t bytes;
+    } ahead[FAST_AHEAD];
     fast_scratch_t scratch[FAST_BUFFERS];
 } fast_state_t;
 
@@ -82,6 +88,11 @@ bool fast_alias_add(sim_engine_ctx_t *ctx, uint64_t lm_va, const uint8_t *source
                     const uint64_t *count, const int64_t *lm, const int64_t *from);
 void fast_alias_settle(sim_engine_ctx_t *ctx, uint64_t low, uint64_t high);
 void fast_alias_forget(sim_engine_ctx_t *ctx);
+
+// What to fetch during the next `bytes` of work, NULL: nothing.
+const uint8_t *fast_ahead_take(fast_state_t *state, uint64_t bytes);
+// `at` is read now: too late to fetch it ahead.
+void fast_ahead_drop(fast_state_t *state, const uint8_t *at);
 
 // Host memory to read an operand from; strides in *box become those of that memory. NULL: not in
 // LM as a whole.

@@ -85,7 +85,44 @@ void fast_alias_settle(sim_engine_ctx_t *ctx, uint64_t low, uint64_t high) {
     }
 }
 
-void fast_alias_forget(sim_engine_ctx_t *ctx) { fast_state(ctx)->n_aliases = 0; }
+void fast_alias_forget(sim_engine_ctx_t *ctx) {
+    fast_state(ctx)->n_aliases = 0;
+    fast_state(ctx)->n_ahead = 0;
+}
+
+// --- Fetching ahead ------------------------------------------------------------------------------
+
+static void ahead_remove(fast_state_t *state, uint32_t i) {
+    state->n_ahead--;
+    memmove(state->ahead + i, state->ahead + i + 1, (state->n_ahead - i) * sizeof *state->ahead);
+}
+
+static void ahead_add(fast_state_t *state, const uint8_t *at, uint64_t bytes) {
+    if (state->n_ahead == FAST_AHEAD)
+        ahead_remove(state, 0);
+    state->ahead[state->n_ahead].at = at;
+    state->ahead[state->n_ahead++].bytes = bytes;
+}
+
+const uint8_t *fast_ahead_take(fast_state_t *state, uint64_t bytes) {
+    if (state->n_ahead == 0)
+        return NULL;
+    const uint8_t *at = state->ahead[0].at;
+    if (state->ahead[0].bytes <= bytes) {
+        ahead_remove(state, 0);
+    } else {
+        state->ahead[0].at += bytes;
+        state->ahead[0].bytes -= bytes;
+    }
+    return at;
+}
+
+void fast_ahead_drop(fast_state_t *state, const uint8_t *at) {
+    for (uint32_t i = state->n_ahead; i-- > 0;) {
+        if ((uintptr_t)at - (uintptr_t)state->ahead[i].at < state->ahead[i].bytes)
+            ahead_remove(state, i);
+    }
+}
 
 // --- Recording -----------------------------------------------------------------------------------
 
@@ -113,6 +150,8 @@ bool fast_alias_add(sim_engine_ctx_t *ctx, uint64_t lm_va, const uint8_t *source
     x->n_dims = n_dims;
     x->source = source;
     state->n_aliases++;
+    if (n_dims == 1)
+        ahead_add(state, source, bytes);
     return true;
 }
 

@@ -211,18 +211,41 @@ static void store_chunk(const fast_copy_t *copy, uint8_t *dst, int64_t step, uin
         memcpy(dst + i * step, packed + i, 2);
 }
 
+// Rows that lie in a row on both sides, in one go.
+static bool convert_run(const fast_copy_t *copy, uint8_t *dst, const uint8_t *src, size_t n) {
+    const fast_move_kernels_t *move = copy->kernels->move;
+    bool narrow = copy->src_type == DTYPE_F32, wide = copy->dst_type == DTYPE_F32;
+    if (copy->func != XA_FUNC_NONE || narrow == wide)
+        return false;
+    if (wide && copy->src_type == DTYPE_F16)
+        move->f16_to_f32((float *)(void *)dst, src, n);
+    else if (wide)
+        move->bf16_to_f32((float *)(void *)dst, src, n);
+    else if (copy->dst_type == DTYPE_F16)
+        move->f32_to_f16(dst, (const float *)(const void *)src, n);
+    else
+        move->f32_to_bf16(dst, (const float *)(const void *)src, n);
+    return true;
+}
+
 static void inner_convert(const fast_copy_t *copy, const loops_t *l, uint8_t *dst,
                           const uint8_t *src) {
     float row[CHUNK];
     int64_t d = l->dst[l->n - 1], s = l->src[l->n - 1];
+    bool in_place = copy->dst_type == DTYPE_F32 && d == 4;
+    if (d == dtype_bytes(copy->dst_type) && s == dtype_bytes(copy->src_type) &&
+        convert_run(copy, dst, src, l->count[l->n - 1]))
+        return;
     for (uint32_t i = 0, n; i < l->count[l->n - 1]; i += n) {
         n = l->count[l->n - 1] - i < CHUNK ? l->count[l->n - 1] - i : CHUNK;
-        const float *from = load_chunk(copy, src + i * s, s, n, row);
+        float *to = in_place ? (float *)(void *)(dst + i * d) : row;
+        const float *from = load_chunk(copy, src + i * s, s, n, to);
         if (copy->func != XA_FUNC_NONE) {
-            copy->kernels->row->unary[copy->func](row, from, n, &copy->args);
-            from = row;
+            copy->kernels->row->unary[copy->func](to, from, n, &copy->args);
+            from = to;
         }
-        store_chunk(copy, dst + i * d, d, n, from);
+        if (from != to || !in_place)
+            store_chunk(copy, dst + i * d, d, n, from);
     }
 }
 
@@ -237,8 +260,15 @@ static void inner_fill(const fast_copy_t *copy, const loops_t *l, uint8_t *dst,
         memset(dst, 0, (size_t)n * size);
         return;
     }
+    uint8_t element[16] = {0};
+    num_store_bits(copy->dst_type, element, 0, copy->fill);
+    if (size == 4) {
+        for (uint32_t i = 0; i < n; i++)
+            memcpy(dst + i * d, element, 4);
+        return;
+    }
     for (uint32_t i = 0; i < n; i++)
-        num_store_bits(copy->dst_type, dst + i * d, 0, copy->fill);
+        memcpy(dst + i * d, element, size);
 }
 
 // --- Walk ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "driver/sim/engine_fast_simd.h"
 
 #define VECTORS_MAX 4
+#define AHEAD       4096 // bytes of B that a lone row of A is fetched ahead
 
 // The accumulators; small enough to live in registers once the loops are unrolled.
 typedef struct block {
@@ -36,6 +37,7 @@ static ALWAYS_INLINE void start(block_t *c, const fast_mat_t *t, int rows, int v
 
 static ALWAYS_INLINE void multiply(block_t *c, const fast_mat_t *t, int rows, int vectors,
                                    vmask_t mask) {
+    const char *ahead = (const char *)t->prefetch;
     for (uint32_t r = 0; r < t->n_r; r++) {
         const uint8_t *a[FAST_ROWS_MAX], *b = t->b + t->b_offset[r];
         int64_t step = t->b_step;
@@ -45,6 +47,14 @@ static ALWAYS_INLINE void multiply(block_t *c, const fast_mat_t *t, int rows, in
             a[i] = t->a[i] + t->a_offset[r];
         for (size_t k = 0; k < end; k += 4, b += step) {
             vf_t col[VECTORS_MAX];
+            if (rows == 1) { // B streams from memory
+                UNROLL(4)
+                for (int j = 0; j < vectors; j++)
+                    _mm_prefetch((const char *)b + AHEAD + j * 64, _MM_HINT_T0);
+            } else if (vectors == VECTORS_MAX) {
+                _mm_prefetch(ahead, _MM_HINT_T1);
+                ahead += 64;
+            }
             UNROLL(4)
             for (int j = 0; j < vectors; j++)
                 col[j] = load_col(b, j, vectors, mask);
@@ -184,16 +194,16 @@ static ALWAYS_INLINE void mat_u8(const fast_mat_t *t, int rows, int vectors) {
 ROWS_12(DEFINE, 1)
 ROWS_12(DEFINE, 2)
 ROWS_8(DEFINE, 3)
-ROWS_6(DEFINE, 4) ROWS_12(DEFINE_U8, 1) ROWS_12(DEFINE_U8, 2) ROWS_8(DEFINE_U8, 3)
-    ROWS_6(DEFINE_U8, 4)
+ROWS_6(DEFINE, 4)
+ROWS_12(DEFINE_U8, 1) ROWS_12(DEFINE_U8, 2) ROWS_8(DEFINE_U8, 3) ROWS_6(DEFINE_U8, 4)
 
-        const fast_mat_kernels_t FAST_NAME(fast_mat_kernels) = {
-            .vector = 16,
-            .cols = 64,
-            .rows = {0, 12, 12, 8, 6},
-            .f32 = {ROWS_12(ENTRY, 1) ROWS_12(ENTRY, 2) ROWS_8(ENTRY, 3) ROWS_6(ENTRY, 4)},
-            .u8_i8 = {ROWS_12(ENTRY_U8, 1) ROWS_12(ENTRY_U8, 2) ROWS_8(ENTRY_U8, 3)
-                          ROWS_6(ENTRY_U8, 4)},
+    const fast_mat_kernels_t FAST_NAME(fast_mat_kernels) = {
+        .vector = 16,
+        .cols = 64,
+        .rows = {0, 12, 12, 8, 6},
+        .f32 = {ROWS_12(ENTRY, 1) ROWS_12(ENTRY, 2) ROWS_8(ENTRY, 3) ROWS_6(ENTRY, 4)},
+        .u8_i8 = {ROWS_12(ENTRY_U8, 1) ROWS_12(ENTRY_U8, 2) ROWS_8(ENTRY_U8, 3)
+                      ROWS_6(ENTRY_U8, 4)},
 };
 
 #else

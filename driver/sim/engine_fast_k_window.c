@@ -86,11 +86,12 @@ static ALWAYS_INLINE void mac_row(const fast_window_t *w, int k1, int step, bool
         at.a += GROUP * w->a_x;
         at.d += GROUP * w->d_x;
     }
-    for (; x < w->n_x; x++) {
-        mac_group(w, &at, 1, 0, 0, part);
-        at.a += w->a_x;
-        at.d += w->d_x;
-    }
+    if (w->n_x - x == 3)
+        mac_group(w, &at, 3, k1, step, part);
+    else if (w->n_x - x == 2)
+        mac_group(w, &at, 2, k1, step, part);
+    else if (w->n_x - x == 1)
+        mac_group(w, &at, 1, k1, step, part);
 }
 
 #define MAC_ROWS(k1, step)                                                                         \

@@ -12,6 +12,7 @@
 
 #define FAST_ROWS_MAX 12u // rows of C that one call computes, at most
 #define FAST_COLS_MAX 64u
+#define FAST_MAT_LINE 64u
 
 // Activations that a matrix kernel applies to its accumulators.
 typedef enum fast_act { FAST_ACT_NONE, FAST_ACT_RELU, FAST_ACT_CLAMP } fast_act_t;
@@ -30,8 +31,9 @@ typedef struct fast_mat {
     fast_act_t act;
     float alpha, act_p0, act_p1;
     const float *scale, *bias; // NULL: none; indexed by column of this call
-    const uint8_t *prefetch;   // NULL, or memory that will be B soon
-    size_t prefetch_bytes;
+    // Memory that is read soon: kernels of the widest blocks fetch a line a step of k from here on,
+    // FAST_MAT_LINE * k * n_r bytes in all. Any address will do.
+    const uint8_t *prefetch;
 } fast_mat_t;
 
 typedef void (*fast_mat_fn_t)(const fast_mat_t *t);

@@ -14,6 +14,7 @@
 typedef struct plan {
     const xa_mat_desc_t *d;
     const fast_kernels_t *kernels;
+    fast_state_t *state;
     bool bytes;     // u8 x i8
     uint32_t rows;  // m1 * m2
     uint32_t width; // columns of a panel of B, or 0 where B is row major
@@ -237,6 +238,7 @@ static bool take_b(sim_engine_ctx_t *ctx, plan_t *p, fast_box_t *box) {
     p->b = fast_read(ctx, box);
     if (p->b == NULL)
         return false;
+    fast_ahead_drop(fast_state(ctx), p->b);
     p->b_batch = box->dim[0].stride;
     p->b_r = box->dim[1].stride;
     if (p->d->flags & XA_mat_B_PANEL) {
@@ -341,8 +343,17 @@ static void run_columns(plan_t *p, uint32_t batch, uint32_t col, uint32_t n, con
     uint32_t vectors = (n + mat->vector - 1) / mat->vector;
     uint32_t most = mat->rows[vectors], blocks = (p->rows + most - 1) / most;
     const fast_mat_fn_t *kernels = p->bytes ? mat->u8_i8[vectors] : mat->f32[vectors];
+    uint64_t line = (uint64_t)FAST_MAT_LINE * p->d->k * p->call.n_r;
     set_columns(p, col, n, b);
+    uint64_t next = p->width == 0 || col + n >= p->d->n || p->rows == 1 ? 0 : (uint64_t)p->b_panel;
     for (uint32_t i = 0; i < blocks; i++) { // of even height, so that no block has few rows
+        p->call.prefetch = p->call.b;
+        if (i * line < next) // first the panel that comes next, then what lies behind this issue
+            p->call.prefetch = p->call.b + p->b_panel + i * line;
+        else if (vectors == 4 && p->rows > 1) {
+            const uint8_t *ahead = fast_ahead_take(p->state, line);
+            p->call.prefetch = ahead == NULL ? p->call.prefetch : ahead;
+        }
         uint32_t first = (uint32_t)((uint64_t)p->rows * i / blocks);
         uint32_t end = (uint32_t)((uint64_t)p->rows * (i + 1) / blocks);
         run_block(p, batch, first, end - first, col, kernels[end - first]);
@@ -393,7 +404,10 @@ static bool plan_activation(plan_t *p) {
 
 bool fast_matrix(sim_engine_ctx_t *ctx, const xa_mat_desc_t *d, uint64_t c, uint64_t a,
                  uint64_t b) {
-    plan_t plan = {.d = d, .kernels = fast_state(ctx)->kernels, .bytes = d->a_type == DTYPE_U8};
+    plan_t plan = {.d = d,
+                   .state = fast_state(ctx),
+                   .kernels = fast_state(ctx)->kernels,
+                   .bytes = d->a_type == DTYPE_U8};
     int64_t few[2][64], *offsets = few[0];
     if (!supported(&plan) || !plan_activation(&plan))
         return false;
