@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images through the public API, on the card in this process. Argument: the folder of the images.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -255,6 +256,32 @@ static void streams_keep_order(void **state) {
     close_card(f);
 }
 
+// Two threads share a device, a program and a card that works in whoever rings.
+static void *run_often(void *arg) {
+    fixture_t *f = arg;
+    for (int i = 0; i < 200; i++)
+        add_with(f, 1 + i % 9, i % 2 == 0);
+    return NULL;
+}
+
+static void threads_share_a_device(void **state) {
+    fixture_t *f = *state;
+    pthread_t threads[2];
+    fixture_t parts[2];
+    open_card(f, "add", 2, 0);
+    for (int i = 0; i < 2; i++) {
+        parts[i] = *f;
+        OK(accel_module_load(f->device, f->program, NULL, &parts[i].module, &f->error));
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_often, &parts[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        accel_module_unload(parts[i].module);
+    }
+    close_card(f);
+}
+
 static void other_profiles_are_refused(void **state) {
     fixture_t *f = *state;
     char path[4096];
@@ -325,6 +352,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(heaps_grow, &fixture),
         cmocka_unit_test_prestate(faults_name_the_node, &fixture),
         cmocka_unit_test_prestate(streams_keep_order, &fixture),
+        cmocka_unit_test_prestate(threads_share_a_device, &fixture),
         cmocka_unit_test_prestate(other_profiles_are_refused, &fixture),
         cmocka_unit_test_prestate(damaged_files_are_refused, &fixture),
     };
