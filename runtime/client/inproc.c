@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
@@ -32,9 +33,11 @@ static status_t inproc_request(void *self, void *request, size_t bytes) {
 static void *inproc_memory_alloc(void *self, size_t bytes) {
     void *memory = NULL;
     (void)self;
-    return posix_memalign(&memory, bytes >= LARGE_BYTES ? LARGE_BYTES : PAGE_BYTES, bytes) == 0
-               ? memory
-               : NULL;
+    if (posix_memalign(&memory, bytes >= LARGE_BYTES ? LARGE_BYTES : PAGE_BYTES, bytes) != 0)
+        return NULL;
+    if (bytes >= LARGE_BYTES) // a wish: the first touch of large pages is several times faster
+        (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
 }
 
 static void inproc_memory_free(void *self, void *memory, size_t bytes) {
