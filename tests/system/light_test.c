@@ -73,7 +73,7 @@ static void randomise(ir_module_t *m, uint64_t seed) {
 }
 
 static bool check_stored(const char *name, ir_module_t *m, const char *folder) {
-    char path[4096];
+    char path[4400];
     system_options_t options = {.opt_level = 2, .rtol = 1e-3, .atol = 1e-7};
     snprintf(path, sizeof path, "%s/test_data_set_0/input_0.pb", folder);
     ref_tensor_t *input = system_read_pb(path), *got = NULL;
@@ -108,7 +108,7 @@ static bool check_random(const char *name, ir_module_t *m) {
 }
 
 static bool check_network(const char *name) {
-    char folder[4096], path[4200];
+    char folder[4096], path[4400];
     const char *data = getenv("ACCEL_ONNX_DATA");
     if (!data)
         test_skip("the ONNX backend data is not unpacked ($ACCEL_ONNX_DATA)");

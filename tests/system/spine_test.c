@@ -24,7 +24,7 @@ typedef struct files {
 } files_t;
 
 static void read_files(const char *folder, size_t n_inputs, size_t n_outputs, files_t *f) {
-    char path[4096];
+    char path[4400];
     f->n_inputs = n_inputs;
     f->n_outputs = n_outputs;
     for (size_t i = 0; i < n_inputs; i++) {
