@@ -11,7 +11,7 @@ Usage: tests/bench/run.sh [OPTION]... [NAME...]
 Times compiled models on the simulated card against ONNX Runtime on this machine, and models their
 cycles on the profiles edge and server. NAMEs are those of bench_graphs; without, all of them.
 
-  --bin=DIR      the tools and bench_graphs, bench_measure (default build/release/bin)
+  --bin=DIR      the tools, and what tests/bench builds (default build/release/bin)
   --cache=DIR    where models, programs and the peer lie (default ~/.cache/accel-bench; 5 GB)
   --rounds=N     how often ours and the peer take turns (default 3)
   --seconds=S    how long each runs a turn (default 2)
@@ -45,7 +45,7 @@ for option in "$@"; do
     esac
 done
 say() { echo "bench: $*" >&2; }
-for tool in accelc accelrun bench_graphs bench_measure; do
+for tool in accelc accelrun bench_graphs bench_measure hart_bench engine_bench; do
     [ -x "$bin/$tool" ] || {
         say "$bin/$tool is missing: cmake --preset release && cmake --build --preset release"
         exit 1
@@ -242,3 +242,10 @@ for name in $names; do
     row_model "$name" edge 2 256 64
     row_model "$name" server 8 1024 1024
 done
+echo
+echo "The simulated hart, and the engines of the set fast, on one core of this machine."
+echo
+echo '```'
+"$bin/hart_bench"
+"$bin/engine_bench" fast
+echo '```'
