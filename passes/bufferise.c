@@ -53,8 +53,7 @@ static tv_t alloc_ordered(bufferise_t *s, const ir_type_t *tensor, const int64_t
     return tv_of(s->m, buffer);
 }
 
-// --- Where a kernel's result goes
-// ------------------------------------------------------------------
+// --- Where a kernel's result goes ----------------------------------------------------------------
 
 static bool is_concat(const ir_op_t *op) {
     return op->code == IR_kernel && kernel_block(op)->first->code == IR_concat;
@@ -143,8 +142,7 @@ static tv_t place(bufferise_t *s, ir_value_t *value) {
     return at;
 }
 
-// --- Copies
-// ---------------------------------------------------------------------------------------
+// --- Copies --------------------------------------------------------------------------------------
 
 static bool same_place(const tv_t *a, const tv_t *b) {
     if (a->buffer != b->buffer || a->rank != b->rank || !ir_expr_same(a->offset, b->offset))
@@ -186,8 +184,7 @@ static void bufferise_concat(bufferise_t *s, ir_op_t *kernel) {
     remember(s, kernel->results[0], whole);
 }
 
-// --- Ops
-// --------------------------------------------------------------------------------------------
+// --- Ops -----------------------------------------------------------------------------------------
 
 static tv_t reshape_view(bufferise_t *s, ir_op_t *op, tv_t x) {
     const ir_type_t *type = ir_result(op)->type;

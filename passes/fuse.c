@@ -81,7 +81,7 @@ static bool may_move_to(const fuse_t *f, const group_t *g, const ir_op_t *x) {
     return true;
 }
 
-// --- Epilogues of contractions and windows ------------------------------------------------------
+// --- Epilogues of contractions and windows -------------------------------------------------------
 
 // True when `value` broadcasts against `like` along dim_n only (a bias).
 static bool is_bias(const ir_value_t *value, const ir_type_t *like, size_t dim_n) {
@@ -181,7 +181,7 @@ static bool start_anchor(fuse_t *f, ir_op_t *op) {
     return true;
 }
 
-// --- Loop nests ---------------------------------------------------------------------------------
+// --- Loop nests ----------------------------------------------------------------------------------
 
 // First axis of a reduction over all trailing axes, or -1 when it is not of that kind.
 static int trailing_axis(const ir_op_t *op) {
@@ -282,7 +282,7 @@ static void start_loops(fuse_t *f, ir_op_t *op) {
     g->row_axis = is_row_op(op) ? trailing_axis(op) : -1;
 }
 
-// --- The pass -----------------------------------------------------------------------------------
+// --- The pass ------------------------------------------------------------------------------------
 
 static bool stays_outside(const ir_op_t *op) {
     switch (op->code) {

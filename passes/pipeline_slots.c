@@ -38,8 +38,7 @@ typedef struct slots {
     map_t first, last; // op -> order of itself and of the last op in it
 } slots_t;
 
-// --- Live ranges
-// ----------------------------------------------------------------------------------
+// --- Live ranges ---------------------------------------------------------------------------------
 
 static uint32_t order_get(const map_t *map, const ir_op_t *op) {
     uintptr_t order = 0;
@@ -109,8 +108,7 @@ static status_t scan(slots_t *s, const ir_block_t *block, uint32_t depth) {
     return STATUS_OK;
 }
 
-// --- Offsets
-// --------------------------------------------------------------------------------------
+// --- Offsets -------------------------------------------------------------------------------------
 
 // With slots, a buffer is in use from round to round.
 static uint32_t live_start(const lm_buffer_t *b) { return b->slots > 1 ? b->loop_start : b->start; }
@@ -160,8 +158,7 @@ static int64_t place_all(slots_t *s) {
     return top;
 }
 
-// --- Slots
-// ----------------------------------------------------------------------------------------
+// --- Slots ---------------------------------------------------------------------------------------
 
 // Inner loops first; what a DMA fills, what it drains, the rest; small ones first.
 static int compare_benefit(const void *a, const void *b) {

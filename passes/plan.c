@@ -40,8 +40,7 @@ static int64_t align_up(int64_t value, int64_t align) {
     return (value + align - 1) / align * align;
 }
 
-// --- Collecting
-// -----------------------------------------------------------------------------------
+// --- Collecting ----------------------------------------------------------------------------------
 
 // Bytes from the first to the last element, by the strides.
 static const ir_expr_t *bytes_of(ir_module_t *m, const ir_type_t *type) {
@@ -99,8 +98,7 @@ static void add_operands(plan_t *p, const ir_op_t *kernel) {
     }
 }
 
-// --- Heap
-// -----------------------------------------------------------------------------------------
+// --- Heap ----------------------------------------------------------------------------------------
 
 static int compare_buffers(const void *a, const void *b) {
     const dram_buffer_t *x = *(dram_buffer_t *const *)a, *y = *(dram_buffer_t *const *)b;
@@ -178,8 +176,7 @@ static const ir_expr_t *place_symbolic(plan_t *p, const ir_expr_t *base) {
     return base;
 }
 
-// --- Weights
-// --------------------------------------------------------------------------------------
+// --- Weights -------------------------------------------------------------------------------------
 
 // Same bytes when written: the same blob, the same bytes in memory, or equal packs of one source.
 static bool same_contents(const ir_blob_t *a, const ir_blob_t *b) {

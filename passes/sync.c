@@ -25,8 +25,7 @@ const char *const sync_engine_names[XA_ENGINE_COUNT] = {
 #include "isa/xaccel.def"
 };
 
-// --- Builders
-// -------------------------------------------------------------------------------------
+// --- Builders ------------------------------------------------------------------------------------
 
 ir_value_t *sync_last(ir_builder_t *b, int engine) {
     ir_value_t *ticket = ir_build1(b, IR_ticket_last, 0, NULL, ir_type_ticket(b->m));
@@ -59,8 +58,7 @@ void sync_keep_after(ir_module_t *m, ir_op_t *op, const char *var) {
     ir_set_string(m, keep, "var", var);
 }
 
-// --- Collecting
-// -----------------------------------------------------------------------------------
+// --- Collecting ----------------------------------------------------------------------------------
 
 static int engine_of(const ir_op_t *op) {
     switch (op->code) {
@@ -107,8 +105,7 @@ static status_t check_placed(sync_kernel_t *k) {
     return STATUS_OK;
 }
 
-// --- Kernel borders
-// -------------------------------------------------------------------------------
+// --- Kernel borders ------------------------------------------------------------------------------
 
 static bool needs_holds(const sync_kernel_t *k, int queue) {
     for (size_t i = 0; i < k->n_ops; i++)

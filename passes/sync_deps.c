@@ -6,8 +6,7 @@
 #include "passes/slots.h"
 #include "passes/sync_internal.h"
 
-// --- Structure
-// ------------------------------------------------------------------------------------
+// --- Structure -----------------------------------------------------------------------------------
 
 static bool block_holds(const ir_block_t *outer, const ir_block_t *inner) {
     while (inner != outer) {
@@ -28,8 +27,7 @@ static const ir_op_t *common_loop(const ir_op_t *a, const ir_op_t *b) {
     return NULL;
 }
 
-// --- Conflicts
-// ------------------------------------------------------------------------------------
+// --- Conflicts -----------------------------------------------------------------------------------
 
 // Elements [first, last] of the root that the ref may touch for any symbol values.
 static void bounds_of(ir_module_t *m, const ir_ref_t *ref, int64_t *out_first, int64_t *out_last) {
@@ -93,8 +91,7 @@ static bool rounds_conflict(ir_module_t *m, const sync_op_t *x, const sync_op_t 
     return any;
 }
 
-// --- Dependences of one op
-// ------------------------------------------------------------------------
+// --- Dependences of one op -----------------------------------------------------------------------
 
 typedef struct deps {
     sync_dep_t *rows;
@@ -164,8 +161,7 @@ static bool is_waited_for(const sync_kernel_t *k, const deps_t *all, uint32_t in
     return false;
 }
 
-// --- Writing
-// --------------------------------------------------------------------------------------
+// --- Writing -------------------------------------------------------------------------------------
 
 static const char *var_name(sync_kernel_t *k, const sync_dep_t *dep) {
     if (dep->loop == NULL)

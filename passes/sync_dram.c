@@ -109,8 +109,7 @@ static void order_block(sync_kernel_t *k, ir_block_t *block, bool repeats) {
 
 void sync_add_barriers(sync_kernel_t *k) { order_block(k, k->block, false); }
 
-// --- Earlier kernels
-// ------------------------------------------------------------------------------
+// --- Earlier kernels -----------------------------------------------------------------------------
 
 // Ticket of kernel `number`'s barrier.
 static ir_value_t *barrier_ticket(sync_t *s, ir_builder_t *b, uint32_t number) {

@@ -41,8 +41,7 @@ static int64_t pack_granule(dtype_t type) {
     return dtype_bytes(type) == 4 ? 1 : dtype_bytes(type) == 2 ? 2 : 4;
 }
 
-// --- Epilogue
-// ---------------------------------------------------------------------------------------
+// --- Epilogue ------------------------------------------------------------------------------------
 
 static bool same_dims(const ir_type_t *a, const ir_type_t *b) {
     if (a->rank != b->rank)
@@ -85,8 +84,7 @@ static void read_epilogue(const ir_op_t *anchor, problem_t *p, epilogue_t *e) {
     }
 }
 
-// --- Problems
-// ------------------------------------------------------------------------------------------
+// --- Problems ------------------------------------------------------------------------------------
 
 // The constant behind an input, if it starts at its blob's first element.
 static const ir_blob_t *constant_of(tile_t *t, int input) {
@@ -398,8 +396,7 @@ static status_t conv_problem(tile_t *t, const ir_op_t *op, problem_t *p) {
     return conv_weights(t, p, op, groups);
 }
 
-// --- Emission
-// -----------------------------------------------------------------------------------------
+// --- Emission ------------------------------------------------------------------------------------
 
 // One image tile: origin and counts.
 typedef struct image_tile {
@@ -744,8 +741,7 @@ static void emit(tile_t *t, const problem_t *p) {
     tile_end(t);
 }
 
-// --- The template
-// ------------------------------------------------------------------------------------
+// --- The template --------------------------------------------------------------------------------
 
 static bool engine_takes(dtype_t a, dtype_t b) {
     return a == b && (a == DTYPE_F32 || a == DTYPE_F16 || a == DTYPE_BF16);

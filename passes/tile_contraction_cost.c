@@ -212,8 +212,7 @@ uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *t,
     return t->cycles;
 }
 
-// --- Candidates
-// -----------------------------------------------------------------------------------
+// --- Candidates ----------------------------------------------------------------------------------
 
 enum { MAX_CANDIDATES = 32 };
 

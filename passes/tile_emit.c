@@ -125,7 +125,7 @@ void tile_end(tile_t *t) {
     t->b.before = NULL;
 }
 
-// --- Copies -------------------------------------------------------------------------------------
+// --- Copies --------------------------------------------------------------------------------------
 
 // Larger strides of the destination outside.
 static void sort_copy(tv_t *dst, tv_t *src) {
@@ -212,8 +212,7 @@ ir_op_t *tile_dma_in_border(tile_t *t, tv_t dst, tv_t src, const ir_expr_t *cons
     return op;
 }
 
-// --- Engine ops
-// -----------------------------------------------------------------------------------
+// --- Engine ops ----------------------------------------------------------------------------------
 
 static ir_op_t *build_engine(tile_t *t, ir_opcode_t code, const char *roles, uint32_t n,
                              const tv_t *views) {

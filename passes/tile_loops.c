@@ -11,7 +11,7 @@
 // computed anew in each walk, statistics stay.
 #include <string.h>
 
-#include "passes/tile_nest.h"
+#include "passes/tile_nest_cost.h"
 
 typedef struct stats {
     tv_t first, second; // softmax: max (or max + log sum), 1 / sum; norms: 1 / deviation, shift
@@ -42,8 +42,7 @@ static tv_t *keep(loops_t *l, map_t *map, const void *key, tv_t v) {
     return copy;
 }
 
-// --- The iteration space
-// ---------------------------------------------------------------------------
+// --- The iteration space -------------------------------------------------------------------------
 
 static bool is_elementwise(const ir_op_t *op) {
     return ir_op_info(op->code)->flags & IR_FLAG_ELEMENTWISE;
@@ -169,7 +168,7 @@ static void build_nest(loops_t *l) {
 
 // Elements of a tile so that everything live at once, with a second slot for copies, fits LM.
 static int64_t tile_limit(loops_t *l) {
-    int64_t size = 4, live = 2, elements = 16384, row = 1;
+    int64_t size = 4, live = 2;
     for (uint32_t i = 0; i < l->n.n_views; i++) {
         int64_t bytes = dtype_bytes(l->n.views[i].elem);
         size = bytes > size ? bytes : size;
@@ -177,16 +176,63 @@ static int64_t tile_limit(loops_t *l) {
     }
     for (const ir_op_t *op = l->t->graph->first; op->code != IR_yield; op = op->next)
         live += op->code == IR_layer_norm || op->code == IR_softmax ? 2 : 1;
-    int64_t most = (l->t->profile->lm_bytes - 16384) / (size * live);
-    for (uint32_t d = l->n.row; d < l->n.rank && row <= most; d++)
-        row *= tile_bound(l->n.dims[d], most + 1);
-    if (row <= most && row > elements)
-        elements = row;
-    return elements < most ? elements : most;
+    return (l->t->profile->lm_bytes - 16384) / (size * live);
 }
 
-// --- Operands
-// ----------------------------------------------------------------------------------------
+static const char *reduction_of(const char *op) {
+    static const struct {
+        const char *op, *red;
+    } table[] = {{"sum", "sum"},    {"mean", "sum"},     {"max", "max"},     {"min", "min"},
+                 {"prod", "prod"},  {"l1", "sumabs"},    {"sumsq", "sumsq"}, {"l2", "sumsq"},
+                 {"logsum", "sum"}, {"logsumexp", "max"}};
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (!strcmp(table[i].op, op))
+            return table[i].red;
+    return "sum";
+}
+
+// The vector ops that compute() and the row statistics will issue for a tile, for the cost.
+static void add_work(nest_work_t *work, const ir_op_t *op) {
+    switch (op->code) {
+    case IR_unary:
+        nest_work_add(work, XA_I_V_UNARY, ir_get_string(op, "func", "none"));
+        break;
+    case IR_binary:
+        nest_work_add(work, XA_I_V_BINARY, ir_get_string(op, "op", "add"));
+        break;
+    case IR_softmax:
+        nest_work_add(work, XA_I_V_REDUCE, "max");
+        nest_work_add(work, XA_I_V_BINARY, "expdiff");
+        nest_work_add(work, XA_I_V_BINARY, "mul");
+        break;
+    case IR_layer_norm:
+    case IR_instance_norm:
+        nest_work_add(work, XA_I_V_REDUCE, "sum");
+        nest_work_add(work, XA_I_V_BINARY, "sqdiff");
+        nest_work_add(work, XA_I_V_TERNARY, "fma");
+        nest_work_add(work, XA_I_V_TERNARY, "fma");
+        break;
+    case IR_reduce:
+        nest_work_add(work, XA_I_V_REDUCE, reduction_of(ir_get_string(op, "op", "sum")));
+        break;
+    case IR_yield:
+        break;
+    default:
+        nest_work_add(work, XA_I_V_UNARY, "none");
+        break;
+    }
+}
+
+static nest_work_t work_of(const loops_t *l) {
+    nest_work_t work = {.n_ops = 0};
+    for (uint32_t i = 0; i < l->yield->n_operands; i++)
+        work.is_output[l->out_view[i]] = true;
+    for (const ir_op_t *op = l->t->graph->first; op; op = op->next)
+        add_work(&work, op);
+    return work;
+}
+
+// --- Operands ------------------------------------------------------------------------------------
 
 static tv_t value_lm(loops_t *l, const ir_value_t *value);
 
@@ -238,8 +284,7 @@ static tv_t new_value(loops_t *l, dtype_t elem, bool reduced) {
     return new_full(l, elem);
 }
 
-// --- Walks over the row
-// ---------------------------------------------------------------------------------
+// --- Walks over the row --------------------------------------------------------------------------
 
 typedef struct walk {
     map_t saved;
@@ -271,8 +316,7 @@ static void continue_reduction(loops_t *l, ir_op_t *vec) {
         ir_set_expr(l->t->m, vec, "redacc", ir_ne(l->t->m, l->n.chunk_at, ir_const(l->t->m, 0)));
 }
 
-// --- Vector ops
-// -------------------------------------------------------------------------------------------
+// --- Vector ops ----------------------------------------------------------------------------------
 
 static ir_op_t *unary(loops_t *l, const char *func, tv_t d, tv_t a) {
     return tile_vec(l->t, "unary", func, "d,a", 2, (const tv_t[]){d, a});
@@ -328,8 +372,7 @@ static void binary_reduce(loops_t *l, const char *op, const tv_t *d, tv_t a, tv_
     continue_reduction(l, vec);
 }
 
-// --- Row statistics
-// ---------------------------------------------------------------------------------------
+// --- Row statistics ------------------------------------------------------------------------------
 
 static const ir_expr_t *row_length(const loops_t *l) {
     const ir_expr_t *length = ir_const(l->t->m, 1);
@@ -417,18 +460,6 @@ static void norm_stats(loops_t *l, const ir_op_t *op, stats_t *s) {
     (void)unary(l, "neg", rows(l, s->second), rows(l, s->second));
 }
 
-static const char *reduction_of(const char *op) {
-    static const struct {
-        const char *op, *red;
-    } table[] = {{"sum", "sum"},    {"mean", "sum"},     {"max", "max"},     {"min", "min"},
-                 {"prod", "prod"},  {"l1", "sumabs"},    {"sumsq", "sumsq"}, {"l2", "sumsq"},
-                 {"logsum", "sum"}, {"logsumexp", "max"}};
-    for (size_t i = 0; i < COUNT_OF(table); i++)
-        if (!strcmp(table[i].op, op))
-            return table[i].red;
-    return "sum";
-}
-
 // The reduced value itself, in the result's type.
 static tv_t reduce_value(loops_t *l, const ir_op_t *op) {
     const ir_value_t *x = ir_operand(op, 0);
@@ -478,8 +509,7 @@ static tv_t argreduce_value(loops_t *l, const ir_op_t *op) {
     return out;
 }
 
-// --- Values
-// ------------------------------------------------------------------------------------------------
+// --- Values --------------------------------------------------------------------------------------
 
 static void compute_row_op(loops_t *l, const ir_op_t *op) {
     stats_t *s = ARENA_NEW(l->t->pc->scratch, stats_t);
@@ -636,8 +666,7 @@ static tv_t value_lm(loops_t *l, const ir_value_t *value) {
     return *keep(l, &l->lm, value, lm);
 }
 
-// --- The template
-// ---------------------------------------------------------------------------------------
+// --- The template --------------------------------------------------------------------------------
 
 static void store(loops_t *l, uint32_t index) {
     const ir_value_t *value = ir_operand(l->yield, index);
@@ -694,7 +723,8 @@ status_t tile_loops(tile_t *t) {
     map_init(&l.fixed, t->pc->scratch);
     find_domain(&l);
     build_nest(&l);
-    nest_choose(&l.n, tile_limit(&l));
+    nest_work_t work = work_of(&l);
+    t->cycles = nest_search(&l.n, &work, tile_limit(&l));
     if (l.n.chunk && !walks_can_chunk(&l))
         return tile_fail(t, STATUS_LIMIT, "give dynamic dims a value with --dim",
                          "rows of this operator do not fit local memory");

@@ -4,21 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "passes/tile_nest.h"
+#include "passes/tile_nest_cost.h"
 
 enum {
-    COPY_BYTES = 128 * 1024, // of one issue when both sides run in whole bursts
-    COPY_ELEMENTS = 16384,   // when they do not
+    COPY_MOST = 1 << 17,     // elements of one issue, before the cost function has its say
+    COPY_ELEMENTS = 1 << 14, // of an issue whose cost is not asked for
 };
-
-static int64_t issue_limit(const tv_t *dst, const tv_t *src) {
-    int64_t size = dtype_bytes(dst->elem) ? dtype_bytes(dst->elem) : 1;
-    uint32_t last = dst->rank - 1;
-    bool runs = dst->rank > 0 && ir_expr_equals(dst->strides[last], 1) &&
-                (!src || ir_expr_equals(src->strides[last], 1)) &&
-                tile_nominal(dst->dims[last]) * size >= 64;
-    return runs ? COPY_BYTES / size : COPY_ELEMENTS;
-}
 
 // A nest over `dst`'s dims with the given views; simplified by memory order of dst.
 static void open_nest(tile_t *t, nest_t *n, tv_t dst, const tv_t *src) {
@@ -38,7 +29,8 @@ static void copy(tile_t *t, tv_t dst, tv_t src) {
     }
     open_nest(t, &n, dst, &src);
     nest_simplify(&n, 0);
-    nest_choose(&n, issue_limit(&n.views[0], &n.views[1]));
+    nest_work_t work = {.is_output = {true, false}, .direct = true};
+    t->cycles = nest_search(&n, &work, COPY_MOST);
     nest_begin(&n);
     (void)tile_dma_out(t, nest_box(&n, &n.views[0], false), nest_box(&n, &n.views[1], false));
     nest_end(&n);
@@ -46,8 +38,7 @@ static void copy(tile_t *t, tv_t dst, tv_t src) {
              (long long)n.tile, n.p, n.rank);
 }
 
-// --- Slices with negative steps
-// -----------------------------------------------------------------------
+// --- Slices with negative steps ------------------------------------------------------------------
 
 static void reverse_slice(tile_t *t, const ir_op_t *op) {
     tv_t src = tile_input(t, ir_operand(op, 0)), dst = tile_output(t, 0);
@@ -62,8 +53,7 @@ static void reverse_slice(tile_t *t, const ir_op_t *op) {
     copy(t, dst, src);
 }
 
-// --- Padding and filling
-// --------------------------------------------------------------------------------
+// --- Padding and filling -------------------------------------------------------------------------
 
 // Writes dst with src where dst's index - lo lies in src, else with `value`.
 static status_t bordered_copy(tile_t *t, tv_t dst, tv_t src, const int64_t *lo, double value) {
@@ -129,8 +119,7 @@ static status_t fill(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Repetition
-// ------------------------------------------------------------------------------------------
+// --- Repetition ----------------------------------------------------------------------------------
 
 // Each dim d of the output is [repeats, d of the input].
 static status_t repeat(tile_t *t, const ir_op_t *op) {
@@ -146,8 +135,7 @@ static status_t repeat(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Gather
-// -----------------------------------------------------------------------------------------------
+// --- Gather --------------------------------------------------------------------------------------
 
 // dst [outer.., J, inner..] = src [outer.., A, inner..] at index [J].
 static status_t gather(tile_t *t, const ir_op_t *op) {
@@ -168,7 +156,8 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
     memcpy(n.dims, dims, sizeof *dims * src.rank);
     (void)nest_add(&n, dst, false);
     // At most four dims: the tile and what is inside it.
-    nest_choose(&n, COPY_ELEMENTS);
+    nest_work_t work = {.is_output = {true}, .direct = true};
+    t->cycles = nest_search(&n, &work, COPY_ELEMENTS);
     nest_begin(&n);
     tv_t d_part = nest_box(&n, &dst, false), i_part = index;
     tv_t s_part = src;
@@ -215,8 +204,7 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Resize
-// -----------------------------------------------------------------------------------------------
+// --- Resize --------------------------------------------------------------------------------------
 
 typedef struct axis_map {
     double scale;
@@ -437,8 +425,7 @@ static status_t resize(tile_t *t, const ir_op_t *op) {
     return resize_image(t, op, dst, src, maps, linear);
 }
 
-// --- Values computed from dims
-// ------------------------------------------------------------------------
+// --- Values computed from dims -------------------------------------------------------------------
 
 static void from_dims(tile_t *t, const ir_op_t *op) {
     const ir_attr_t *values = ir_get(op, "values");

@@ -72,8 +72,7 @@ static bool choose_tile(tile_t *t, window_t *w) {
     return true;
 }
 
-// --- Emission
-// ------------------------------------------------------------------------------------------
+// --- Emission ------------------------------------------------------------------------------------
 
 typedef struct place {
     const ir_expr_t *n, *oh, *ow, *c, *n_oh, *n_ow, *n_c;
@@ -179,8 +178,7 @@ static status_t no_tile(tile_t *t) {
                      t->profile->lm_bytes);
 }
 
-// --- Depthwise convolution
-// -----------------------------------------------------------------------------
+// --- Depthwise convolution -----------------------------------------------------------------------
 
 // Weights [C, 1, KH, KW] as [KH, KW, C] in DRAM.
 static tv_t depthwise_weights(tile_t *t, const ir_op_t *op, const window_t *w) {
@@ -268,8 +266,7 @@ static status_t depthwise(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Pooling
-// -----------------------------------------------------------------------------------------------
+// --- Pooling -------------------------------------------------------------------------------------
 
 // Inputs (and padding, if it counts) under output index i of one axis.
 static int64_t taps_at(int64_t i, int64_t stride, int64_t kernel, int64_t dilation, int64_t pad,
@@ -351,8 +348,7 @@ static status_t pool(tile_t *t, const ir_op_t *op) {
     return STATUS_OK;
 }
 
-// --- Local response normalisation
-// ----------------------------------------------------------------------
+// --- Local response normalisation ----------------------------------------------------------------
 
 // y = x * (bias + alpha / size * sum of squares over nearby channels) ^ -beta
 static status_t lrn(tile_t *t, const ir_op_t *op) {
