@@ -331,5 +331,9 @@ int main(int argc, char **argv) {
         printf("%s\n", graphs[i].name);
         n_made++;
     }
-    return argc > 2 && n_made != argc - 2;
+    if (argc > 2 && n_made != argc - 2) {
+        fprintf(stderr, "bench_graphs: not all of these names are known\n");
+        return 1;
+    }
+    return 0;
 }
