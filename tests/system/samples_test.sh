@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # samples_test.sh BIN SAMPLES WORK: compiles each sample once and runs every test_data_set of it on
 # 1, 2 and 5 cores: the outputs are those of the sample, and the same bit by bit on any number of
-# cores. Then the digits sample as a user runs it.
+# cores. Then one set on the other profiles, and the digits sample as a user runs it.
 set -u
 bin=$1 samples=$2 work=$3
 rm -rf "$work"
