@@ -44,10 +44,10 @@ typedef struct ir_value ir_value_t;
 // simplified (constants folded, sums and products flattened and ordered).
 
 typedef enum ir_symbol_kind {
-    IR_SYMBOL_DIM,   // a dim of an input, known at launch
-    IR_SYMBOL_LOOP,  // induction variable of the for/parfor that defines it
-    IR_SYMBOL_DATA,  // read from memory by a `read_index` op before its first use
-    IR_SYMBOL_CORE,  // number of this core ("core"), or count of cores ("cores")
+    IR_SYMBOL_DIM,  // a dim of an input, known at launch
+    IR_SYMBOL_LOOP, // induction variable of the for/parfor that defines it
+    IR_SYMBOL_DATA, // read from memory by a `read_index` op before its first use
+    IR_SYMBOL_CORE, // number of this core ("core"), or count of cores ("cores")
 } ir_symbol_kind_t;
 
 typedef struct ir_symbol {
@@ -67,16 +67,16 @@ typedef enum ir_expr_kind {
     IR_EXPR_MOD,      // a - b * floor(a / b); b > 0
     IR_EXPR_MIN,
     IR_EXPR_MAX,
-    IR_EXPR_NE,       // a != b ? 1 : 0
+    IR_EXPR_NE, // a != b ? 1 : 0
 } ir_expr_kind_t;
 
 typedef struct ir_expr {
     ir_expr_kind_t kind;
-    uint32_t id;          // order of creation in the module
-    int64_t value;        // CONST
+    uint32_t id;               // order of creation in the module
+    int64_t value;             // CONST
     const ir_symbol_t *symbol; // SYMBOL
     const struct ir_expr *a, *b;
-    int64_t min, max;     // bounds by interval arithmetic (saturated to int64)
+    int64_t min, max; // bounds by interval arithmetic (saturated to int64)
 } ir_expr_t;
 
 const ir_expr_t *ir_const(ir_module_t *m, int64_t value);
@@ -122,8 +122,12 @@ const ir_symbol_t *ir_symbol_find(const ir_module_t *m, const char *name); // NU
 
 typedef enum ir_kind { IR_TENSOR, IR_BUFFER, IR_SCALAR, IR_TICKET, IR_HANDLE } ir_kind_t;
 typedef enum ir_space { IR_SPACE_DRAM, IR_SPACE_SRAM, IR_SPACE_LM } ir_space_t;
-typedef enum ir_handle { IR_HANDLE_SEQUENCE, IR_HANDLE_OPTIONAL, IR_HANDLE_MAP, IR_HANDLE_STRING }
-    ir_handle_t;
+typedef enum ir_handle {
+    IR_HANDLE_SEQUENCE,
+    IR_HANDLE_OPTIONAL,
+    IR_HANDLE_MAP,
+    IR_HANDLE_STRING
+} ir_handle_t;
 
 typedef struct ir_type {
     ir_kind_t kind;
@@ -184,15 +188,25 @@ const ir_blob_t *ir_blob_copy(ir_module_t *m, dtype_t elem, const void *data, ui
 // `data` lies in the module's arena already.
 const ir_blob_t *ir_blob_adopt(ir_module_t *m, dtype_t elem, const void *data, uint64_t bytes);
 const ir_blob_t *ir_blob_packed(ir_module_t *m, const ir_pack_t *pack);
-// Bytes of a blob [offset, offset + n) into `out`, evaluating a pack. Offset and n are whole elements.
+// Bytes of a blob [offset, offset + n) into `out`, evaluating a pack. Offset and n are whole
+// elements.
 void ir_blob_read(const ir_blob_t *blob, uint64_t offset, uint64_t n, void *out);
 
 // ------------------------------------------------------------------------------------------------
 // Attributes
 
 typedef enum ir_attr_kind {
-    IR_ATTR_INT, IR_ATTR_FLOAT, IR_ATTR_STRING, IR_ATTR_INTS, IR_ATTR_FLOATS, IR_ATTR_STRINGS,
-    IR_ATTR_EXPR, IR_ATTR_EXPRS, IR_ATTR_DTYPE, IR_ATTR_BLOB, IR_ATTR_SYMBOL,
+    IR_ATTR_INT,
+    IR_ATTR_FLOAT,
+    IR_ATTR_STRING,
+    IR_ATTR_INTS,
+    IR_ATTR_FLOATS,
+    IR_ATTR_STRINGS,
+    IR_ATTR_EXPR,
+    IR_ATTR_EXPRS,
+    IR_ATTR_DTYPE,
+    IR_ATTR_BLOB,
+    IR_ATTR_SYMBOL,
 } ir_attr_kind_t;
 
 typedef struct ir_attr {
@@ -237,10 +251,10 @@ typedef struct ir_use {
 
 struct ir_value {
     const ir_type_t *type;
-    const char *name;     // printed name without %, unique in its function
-    ir_op_t *def;         // defining op, or NULL for a block argument
-    ir_block_t *block;    // of a block argument
-    uint32_t index;       // result or argument number
+    const char *name;  // printed name without %, unique in its function
+    ir_op_t *def;      // defining op, or NULL for a block argument
+    ir_block_t *block; // of a block argument
+    uint32_t index;    // result or argument number
     ir_use_t *first_use;
     const ir_blob_t *known; // shape lattice: constant contents if known (set by inference), or NULL
     const ir_expr_t *const *known_exprs; // small integer tensors computed from dims: element
@@ -274,20 +288,20 @@ struct ir_region {
 
 typedef struct ir_func {
     const char *name;
-    ir_region_t *body; // ends in `return`
+    ir_region_t *body;               // ends in `return`
     const char *const *result_names; // ONNX output names, n = operands of return
     struct ir_func *next;
 } ir_func_t;
 
 struct ir_module {
     arena_t arena;
-    const char *name;       // model name
-    ir_func_t *funcs;       // the first is @main
+    const char *name; // model name
+    ir_func_t *funcs; // the first is @main
     size_t n_symbols, n_blobs;
     const ir_symbol_t **symbols;
     const ir_blob_t **blobs;
     size_t cap_symbols, cap_blobs;
-    uint32_t next_value;    // for fresh names
+    uint32_t next_value; // for fresh names
     uint32_t next_expr;
     map_t strings, exprs, types, symbol_names; // hash-consing
 };
@@ -354,7 +368,7 @@ ir_value_t *ir_add_result(ir_module_t *m, ir_op_t *op, const ir_type_t *type);
 void ir_replace_uses(ir_value_t *old_value, ir_value_t *new_value);
 bool ir_has_uses(const ir_value_t *value);
 size_t ir_count_uses(const ir_value_t *value);
-void ir_erase(ir_op_t *op);    // unlinks it and drops its operands; its results must be unused
+void ir_erase(ir_op_t *op); // unlinks it and drops its operands; its results must be unused
 void ir_move_before(ir_op_t *op, ir_op_t *position);
 void ir_insert_end(ir_block_t *block, ir_op_t *op);
 void ir_add_origins(ir_module_t *m, ir_op_t *op, const ir_origin_t *const *origins, uint32_t n);
@@ -376,12 +390,12 @@ WARN_UNUSED status_t ir_walk(ir_region_t *region, ir_visit_t visit, void *ctx);
 // --- Static facts of an op, from ir/ops.def
 typedef enum ir_op_set { IR_SET_GRAPH, IR_SET_TILE, IR_SET_STRUCT } ir_op_set_t;
 enum {
-    IR_FLAG_PURE = 1,       // no effect but its results
+    IR_FLAG_PURE = 1, // no effect but its results
     IR_FLAG_TERMINATOR = 2,
     IR_FLAG_ELEMENTWISE = 4, // result element i depends on operand elements i (after broadcast)
     IR_FLAG_COMMUTES = 8,
-    IR_FLAG_ISOLATED = 16,  // its region sees only its block arguments (and symbols)
-    IR_FLAG_VIEW = 32,      // moves no data by itself
+    IR_FLAG_ISOLATED = 16, // its region sees only its block arguments (and symbols)
+    IR_FLAG_VIEW = 32,     // moves no data by itself
 };
 typedef struct ir_op_info {
     const char *name;
@@ -414,7 +428,7 @@ void ir_print_op(const ir_op_t *op, FILE *out);
 char *ir_type_to_text(arena_t *arena, const ir_type_t *type);
 char *ir_expr_to_text(arena_t *arena, const ir_expr_t *e);
 // Blob bytes come from the sidecar in order, or are zeros when it is NULL.
-WARN_UNUSED status_t ir_parse(const char *text, size_t length, const char *file_name,
-                              FILE *sidecar, diag_t *diag, ir_module_t **out_module);
+WARN_UNUSED status_t ir_parse(const char *text, size_t length, const char *file_name, FILE *sidecar,
+                              diag_t *diag, ir_module_t **out_module);
 
 #endif

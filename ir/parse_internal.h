@@ -45,7 +45,7 @@ enum { PARSE_MAX_DEPTH = 100 };
 // Reports at the token to look at, or at the one before it. Always false.
 bool parse_fail(parser_t *p, const char *format, ...) PRINTF_LIKE(2, 3);
 bool parse_fail_behind(parser_t *p, const char *format, ...) PRINTF_LIKE(2, 3);
-WARN_UNUSED bool parse_next(parser_t *p);                                // reads the next token
+WARN_UNUSED bool parse_next(parser_t *p); // reads the next token
 bool parse_at(const parser_t *p, char punct);
 bool parse_at_name(const parser_t *p, const char *name);
 // Skips it if it is there.

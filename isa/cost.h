@@ -13,7 +13,7 @@ typedef struct isa_cost {
     uint64_t cycles;     // engine occupancy, uncontended, start-up and latency included
     uint64_t dram_bytes; // bytes moved to or from DRAM, whole bursts
     uint64_t sram_bytes;
-    uint64_t macs;       // multiply-accumulates of the matrix array (useful ones)
+    uint64_t macs; // multiply-accumulates of the matrix array (useful ones)
 } isa_cost_t;
 
 // `src` and `dst` matter for the DMA engines only (LM for the others).

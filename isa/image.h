@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program image, model.bin: an ELF64 for EM_RISCV, ET_DYN (position independent), little endian.
+// The program image, model.bin: an ELF64 for EM_RISCV, ET_DYN (position independent), little
+// endian.
 //
 //   PT_LOAD R X   .text
 //   PT_LOAD R     .rodata, .note.xaccel
 //   PT_LOAD R W   .data, .bss, .data.rel.ro, .dynamic
-//   .xaccel.weights  not in a PT_LOAD: a section of its own at a 4096-aligned file offset, mapped read
+//   .xaccel.weights  not in a PT_LOAD: a section of its own at a 4096-aligned file offset, mapped
+//   read
 //                    only (or copied once and shared); its VA reaches the program in the args block
 //   .xaccel.debug    code offset -> node index -> ONNX names
 //
@@ -30,13 +32,13 @@
 
 // A dim of an input or output: a constant (sym < 0) or a symbol (index into the symbol table).
 typedef struct isa_dim {
-    int64_t value; // constant, or -1
+    int64_t value;  // constant, or -1
     int32_t symbol; // >= 0: symbol index; -1: constant; -2: computed by the program (outputs only)
     uint32_t reserved;
 } isa_dim_t;
 
 typedef struct isa_io {
-    uint32_t name;  // string offset
+    uint32_t name; // string offset
     uint8_t dtype;
     uint8_t rank;
     uint8_t reserved[2];
@@ -51,18 +53,18 @@ typedef struct isa_symbol {
 
 typedef struct isa_note {
     uint32_t version;
-    uint32_t bytes;           // of the whole descriptor
-    uint64_t content_hash;    // XXH3-64 of the file with these 8 bytes zero
+    uint32_t bytes;        // of the whole descriptor
+    uint64_t content_hash; // XXH3-64 of the file with these 8 bytes zero
     uint64_t profile_hash;
     char profile[16];
-    uint32_t flags;           // ISA_IMAGE_*
+    uint32_t flags; // ISA_IMAGE_*
     uint32_t n_inputs, n_outputs, n_symbols;
-    uint32_t io_offset;       // isa_io_t[n_inputs + n_outputs]
-    uint32_t symbols_offset;  // isa_symbol_t[n_symbols]
+    uint32_t io_offset;      // isa_io_t[n_inputs + n_outputs]
+    uint32_t symbols_offset; // isa_symbol_t[n_symbols]
     uint32_t strings_offset, strings_bytes;
-    uint64_t heap_min;        // bytes of heap committed before launch
+    uint64_t heap_min; // bytes of heap committed before launch
     uint64_t weights_bytes;
-    uint64_t stack_bytes;     // a core
+    uint64_t stack_bytes; // a core
     uint64_t reserved[4];
 } isa_note_t;
 _Static_assert(sizeof(isa_dim_t) == 16 && sizeof(isa_io_t) == 136, "io entry");
@@ -97,18 +99,18 @@ typedef struct isa_image {
     const uint8_t *data;
     uint64_t bytes;
     const isa_note_t *note;
-    const isa_io_t *io;          // inputs, then outputs
+    const isa_io_t *io; // inputs, then outputs
     const isa_symbol_t *symbols;
-    const char *strings;         // NUL inside every string's range was checked
+    const char *strings; // NUL inside every string's range was checked
     uint32_t n_segments;
     isa_segment_t segments[ISA_MAX_SEGMENTS];
-    uint64_t entry;              // image-relative (images are linked at 0)
-    uint64_t text_offset;        // VA of .text
-    const uint8_t *rela;         // Elf64_Rela table, or NULL
+    uint64_t entry;       // image-relative (images are linked at 0)
+    uint64_t text_offset; // VA of .text
+    const uint8_t *rela;  // Elf64_Rela table, or NULL
     uint64_t n_rela;
-    const uint8_t *weights;      // weights section, page aligned in the file, or NULL
+    const uint8_t *weights; // weights section, page aligned in the file, or NULL
     uint64_t weights_offset, weights_bytes;
-    const isa_debug_t *debug;    // or NULL
+    const isa_debug_t *debug; // or NULL
 } isa_image_t;
 
 // Parses and bounds-checks everything but the content hash. `out_error`: a static sentence.

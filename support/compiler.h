@@ -48,8 +48,8 @@
 #endif
 
 // What threads, interrupts and cards share without a lock: whole, ordered loads and stores of 4 and
-// 8 bytes, and counters. (C17 leaves <stdatomic.h> out of its freestanding headers, and kernels have
-// none.)
+// 8 bytes, and counters. (C17 leaves <stdatomic.h> out of its freestanding headers, and kernels
+// have none.)
 #if defined(__GNUC__) || defined(__clang__)
 #define LOAD_ACQUIRE(p)         __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define STORE_RELEASE(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)

@@ -249,8 +249,8 @@ static void what_the_table_lacks_is_refused(void **state) {
     static const char *const bodies[] = {
         "vec(%l, %l) {insn = \"unary\", op = \"nonsense\", roles = \"d,a\", n_buffers = 2}",
         "vec(%l, %l) {insn = \"nonsense\", roles = \"d,a\", n_buffers = 2}",
-        "vec(%l, %l) {insn = \"unary\", op = \"exp\", roles = \"d,a\", n_buffers = 2, "
-        "flags = [\"NONSENSE\"]}",
+        ("vec(%l, %l) {insn = \"unary\", op = \"exp\", roles = \"d,a\", n_buffers = 2, "
+         "flags = [\"NONSENSE\"]}"), // clang takes two strings in a row for a forgotten comma
     };
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         fixture_t f = {0};

@@ -99,8 +99,9 @@ float *ref_floats(const ref_tensor_t *t); // the caller frees it
 // Op families: rows of the table in ref_eval.c.
 #define REF_OPS(X)                                                                                 \
     X(unary)                                                                                       \
-    X(binary) X(select) X(clip) X(variadic) X(cast) X(dequantize) X(quantize) X(matmul) X(gemm)    \
-        X(conv) X(pool) X(global_pool) X(lrn) X(reduce) X(argreduce) X(softmax) X(batch_norm)      \
+    X(binary)                                                                                      \
+    X(select) X(clip) X(variadic) X(cast) X(dequantize) X(quantize) X(matmul) X(gemm) X(conv)      \
+        X(pool) X(global_pool) X(lrn) X(reduce) X(argreduce) X(softmax) X(batch_norm)              \
             X(layer_norm) X(instance_norm) X(cumulate) X(const) X(reshape) X(flatten) X(squeeze)   \
                 X(unsqueeze) X(transpose) X(slice) X(split) X(concat) X(pad) X(expand) X(tile)     \
                     X(gather) X(resize) X(depth_to_space) X(shape) X(size) X(from_dims) X(fill)    \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nine light networks of the ONNX backend data: stored outputs within the official tolerance
-// (weights are constant there, so that this shows only that the graphs compile), then the same graphs
-// with seeded random weights against the reference evaluator, at every ONNX node.
-// Usage: light_test [network ...]
+// (weights are constant there, so that this shows only that the graphs compile), then the same
+// graphs with seeded random weights against the reference evaluator, at every ONNX node. Usage:
+// light_test [network ...]
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,8 @@ static void randomise(ir_module_t *m, uint64_t seed) {
         const ir_attr_t *shape = NULL;
         const ir_value_t *dims = ir_operand(op, 0);
         const ir_type_t *type = ir_result(op)->type;
-        if (!type->ranked || !ir_type_is_static(type)) { // not inferred yet: the shape is a constant
+        if (!type->ranked ||
+            !ir_type_is_static(type)) { // not inferred yet: the shape is a constant
             if (!dims || !dims->def || dims->def->code != IR_const)
                 continue;
             shape = ir_get(dims->def, "blob");
