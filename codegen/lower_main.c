@@ -217,22 +217,40 @@ static void check_shapes(cg_func_t *f, const ir_block_t *main_block, LLVMValueRe
         require(f, good, ISA_EXIT_SHAPE);
 }
 
+// Bytes that an argument has, and whole pages of them.
 static const ir_expr_t *type_bytes(cg_t *cg, const ir_type_t *type) {
     ir_module_t *m = cg->m;
-    const ir_expr_t *bytes = ir_mulc(m, ir_type_elements(m, type), dtype_bits(type->elem));
-    return ir_mulc(m, ir_ceildiv(m, bytes, ir_const(m, 8 * 4096)), 4096);
+    const ir_expr_t *bits = ir_mulc(m, ir_type_elements(m, type), dtype_bits(type->elem));
+    return ir_ceildiv(m, bits, ir_const(m, 8));
 }
 
-// Bases of all arguments; outputs without a place get one in the heap behind the program's own
-// buffers, whose need is asked for by every core before any work.
+static const ir_expr_t *type_pages(cg_t *cg, const ir_type_t *type) {
+    ir_module_t *m = cg->m;
+    return ir_mulc(m, ir_ceildiv(m, type_bytes(cg, type), ir_const(m, 4096)), 4096);
+}
+
+// The caller gave an output no place, or one that is too small for it.
+static LLVMValueRef lacks_place(cg_func_t *f, const ir_type_t *type, uint32_t i, LLVMValueRef args,
+                                LLVMValueRef va) {
+    cg_t *cg = f->cg;
+    LLVMValueRef room = load_field(f, args, io_offset(i, offsetof(isa_args_io_t, bytes)));
+    LLVMValueRef bytes = cg_expr(f, type_bytes(cg, type));
+    LLVMValueRef none = LLVMBuildICmp(cg->b, LLVMIntEQ, va, cg_const(cg, 0), "");
+    LLVMValueRef small = LLVMBuildICmp(cg->b, LLVMIntULT, room, bytes, "");
+    return LLVMBuildOr(cg->b, none, small, "");
+}
+
+// Bases of all arguments; outputs without a (large enough) place get one in the heap behind the
+// program's own buffers, whose need is asked for by every core before any work.
 static void place_arguments(cg_func_t *f, const ir_block_t *main_block, LLVMValueRef args) {
     cg_t *cg = f->cg;
     LLVMValueRef heap = f->words[CG_SLOT_HEAP], need = cg_expr(f, cg->heap);
     for (uint32_t i = 0; i < main_block->n_args; i++) {
         LLVMValueRef va = load_field(f, args, io_offset(i, offsetof(isa_args_io_t, va)));
         if (i >= cg->n_inputs) {
-            LLVMValueRef here = LLVMBuildICmp(cg->b, LLVMIntEQ, va, cg_const(cg, 0), "");
-            LLVMValueRef bytes = cg_expr(f, type_bytes(cg, main_block->args[i]->type));
+            const ir_type_t *type = main_block->args[i]->type;
+            LLVMValueRef here = lacks_place(f, type, i, args, va);
+            LLVMValueRef bytes = cg_expr(f, type_pages(cg, type));
             LLVMValueRef in_heap = LLVMBuildAdd(cg->b, heap, need, "");
             va = LLVMBuildSelect(cg->b, here, in_heap, va, "");
             LLVMValueRef more = LLVMBuildSelect(cg->b, here, bytes, cg_const(cg, 0), "");
