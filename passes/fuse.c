@@ -56,15 +56,6 @@ static void group_add(fuse_t *f, group_t *g, ir_op_t *op) {
     map_put_ptr(&f->owner, op, g);
 }
 
-static bool same_dims(const ir_type_t *a, const ir_type_t *b) {
-    if (a->rank != b->rank)
-        return false;
-    for (uint32_t d = 0; d < a->rank; d++)
-        if (!ir_expr_same(a->dims[d], b->dims[d]))
-            return false;
-    return true;
-}
-
 // All users of the group's values outside it, X apart, come after X.
 static bool may_move_to(const fuse_t *f, const group_t *g, const ir_op_t *x) {
     size_t at = position(f, x);
@@ -82,20 +73,6 @@ static bool may_move_to(const fuse_t *f, const group_t *g, const ir_op_t *x) {
 }
 
 // --- Epilogues of contractions and windows -------------------------------------------------------
-
-// True when `value` broadcasts against `like` along dim_n only (a bias).
-static bool is_bias(const ir_value_t *value, const ir_type_t *like, size_t dim_n) {
-    const ir_type_t *t = value->type;
-    if (t->rank > like->rank)
-        return false;
-    for (uint32_t d = 0; d < t->rank; d++) {
-        size_t full = d + like->rank - t->rank;
-        if (full == dim_n ? !ir_expr_same(t->dims[d], like->dims[full])
-                          : !ir_expr_equals(t->dims[d], 1))
-            return false;
-    }
-    return t->rank >= like->rank - dim_n && t->elem == DTYPE_F32;
-}
 
 static bool unary_is_scale(const ir_op_t *op) {
     return !strcmp(ir_get_string(op, "func", ""), "none") && ir_get_float(op, "beta", 0) == 0;
@@ -116,10 +93,9 @@ static int add_stage(const group_t *g, const ir_op_t *op) {
     if (other == g->tail)
         return 0;
     bool window = !strcmp(g->template_name, KERNEL_WINDOW);
-    bool f32 = g->tail->type->elem == DTYPE_F32;
-    if (g->stage < 2 && f32 && is_bias(other, g->tail->type, g->dim_n))
+    if (g->stage < 2 && kernel_is_bias(other, g->tail->type, g->dim_n))
         return 2;
-    if (!window && g->stage < 3 && same_dims(other->type, g->tail->type) &&
+    if (!window && g->stage < 3 && kernel_same_dims(other->type, g->tail->type) &&
         other->type->elem == g->tail->type->elem)
         return 3;
     return 0;
@@ -127,7 +103,7 @@ static int add_stage(const group_t *g, const ir_op_t *op) {
 
 // The stage that op takes the epilogue to, or 0 when it does not fit.
 static int epilogue_stage(const group_t *g, const ir_op_t *op) {
-    if (!same_dims(ir_result(op)->type, g->tail->type) ||
+    if (!kernel_same_dims(ir_result(op)->type, g->tail->type) ||
         ir_result(op)->type->elem != g->tail->type->elem)
         return 0;
     if (op->code == IR_unary && unary_is_scale(op))
@@ -177,7 +153,7 @@ static bool start_anchor(fuse_t *f, ir_op_t *op) {
     bool open = op->code == IR_matmul || op->code == IR_conv;
     g->tail = open ? ir_result(op) : NULL;
     g->stage = op->code == IR_conv && ir_operand(op, 2) ? 2 : 0;
-    g->dim_n = op->code == IR_conv ? 1 : ir_result(op)->type->rank - 1;
+    g->dim_n = kernel_channel_dim(op);
     return true;
 }
 
@@ -223,13 +199,11 @@ static bool is_reduced_domain(const group_t *g, const ir_type_t *t) {
 static bool loop_fits(const group_t *g, const ir_op_t *op) {
     if (!is_row_op(op)) {
         const ir_type_t *t = ir_result(op)->type;
-        return same_dims(t, g->domain) || is_reduced_domain(g, t);
+        return kernel_same_dims(t, g->domain) || is_reduced_domain(g, t);
     }
     int axis = trailing_axis(op);
-    if (axis < 0 || !same_dims(ir_operand(op, 0)->type, g->domain))
+    if (axis < 0 || !kernel_same_dims(ir_operand(op, 0)->type, g->domain))
         return false;
-    if (op->code == IR_reduce && ir_get_int(op, "keepdims", 1) == 0 && axis != 0)
-        return g->row_axis < 0 || g->row_axis == axis;
     return g->row_axis < 0 || g->row_axis == axis;
 }
 
@@ -250,6 +224,21 @@ static size_t count_inputs(fuse_t *f, const group_t *g, const ir_op_t *extra) {
     return n;
 }
 
+// A vector that ops of one group read along different axes would have to lie in LM twice.
+static bool reads_alike(const group_t *g, const ir_op_t *op) {
+    for (uint32_t k = 0; k < op->n_operands; k++) {
+        const ir_value_t *v = ir_operand(op, k);
+        if (!v || v->type->rank != 1)
+            continue;
+        int64_t axis = kernel_vector_axis(op, k);
+        for (size_t i = 0; i < g->n_ops; i++)
+            for (uint32_t o = 0; o < g->ops[i]->n_operands; o++)
+                if (ir_operand(g->ops[i], o) == v && kernel_vector_axis(g->ops[i], o) != axis)
+                    return false;
+    }
+    return true;
+}
+
 static bool is_fusable_loop(const ir_op_t *op) {
     if (op->code == IR_argreduce || op->code == IR_cumulate || op->code == IR_instance_norm)
         return false;
@@ -263,7 +252,8 @@ static bool join_loops(fuse_t *f, ir_op_t *op) {
         ir_value_t *value = ir_operand(op, i);
         group_t *g = value && value->def ? map_get_ptr(&f->owner, value->def) : NULL;
         if (!g || !g->domain || g->n_ops >= MAX_GROUP_OPS || !loop_fits(g, op) ||
-            !may_move_to(f, g, op) || count_inputs(f, g, op) > MAX_GROUP_INPUTS)
+            !may_move_to(f, g, op) || !reads_alike(g, op) ||
+            count_inputs(f, g, op) > MAX_GROUP_INPUTS)
             continue;
         group_add(f, g, op);
         if (is_row_op(op))

@@ -79,6 +79,41 @@ uint32_t kernel_row_axes(const ir_op_t *op) {
     }
 }
 
+int64_t kernel_vector_axis(const ir_op_t *op, uint32_t operand) {
+    int64_t rank = ir_result(op)->type->rank, axis = rank - 1;
+    if (operand > 0 && (op->code == IR_dequantize || op->code == IR_quantize))
+        axis = ir_get_int(op, "axis", 1);
+    else if (operand > 0 && op->code == IR_instance_norm)
+        axis = 1;
+    return axis < 0 ? axis + rank : axis;
+}
+
+size_t kernel_channel_dim(const ir_op_t *anchor) {
+    return anchor->code == IR_matmul ? ir_result(anchor)->type->rank - 1 : 1;
+}
+
+bool kernel_is_bias(const ir_value_t *value, const ir_type_t *like, size_t dim_n) {
+    const ir_type_t *t = value->type;
+    if (t->rank > like->rank || t->elem != DTYPE_F32 || like->elem != DTYPE_F32)
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        size_t full = d + like->rank - t->rank;
+        if (full == dim_n ? !ir_expr_same(t->dims[d], like->dims[full])
+                          : !ir_expr_equals(t->dims[d], 1))
+            return false;
+    }
+    return t->rank >= like->rank - dim_n;
+}
+
+bool kernel_same_dims(const ir_type_t *a, const ir_type_t *b) {
+    if (a->rank != b->rank)
+        return false;
+    for (uint32_t d = 0; d < a->rank; d++)
+        if (!ir_expr_same(a->dims[d], b->dims[d]))
+            return false;
+    return true;
+}
+
 typedef struct wrap {
     ir_module_t *m;
     arena_t *scratch;

@@ -31,6 +31,17 @@ void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, u
 // a bit an axis of operand 0; 0 for other ops.
 uint32_t kernel_row_axes(const ir_op_t *op);
 
+// The axis of op's result that its operand, if it is a vector, runs along: the last, but for
+// parameters that go with an axis of their own (scales of quantize, of instance_norm).
+int64_t kernel_vector_axis(const ir_op_t *op, uint32_t operand);
+
+// The dim of a contraction's or window's result that its channels (a bias) run along.
+size_t kernel_channel_dim(const ir_op_t *anchor);
+// True when `value` broadcasts against f32 `like` along dim_n only, as a bias does. fuse and tile
+// ask in the same order: what is a bias is no residual while the epilogue has none yet.
+bool kernel_is_bias(const ir_value_t *value, const ir_type_t *like, size_t dim_n);
+bool kernel_same_dims(const ir_type_t *a, const ir_type_t *b);
+
 // Wraps `ops` (in program order, one block) into a kernel at the place of the last of them.
 // Operands: values from outside that they read; results: their values that are used outside.
 ir_op_t *kernel_create(ir_module_t *m, arena_t *scratch, const char *template_name, size_t n_ops,

@@ -78,8 +78,26 @@ static void close_kernel(tile_t *t) {
     ir_set_int(t->m, t->kernel, "cycles", (int64_t)t->cycles);
 }
 
+// Every output has a dim that is 0.
+static bool writes_nothing(const ir_op_t *kernel) {
+    for (uint32_t i = (uint32_t)ir_get_int(kernel, "n_inputs", 0); i < kernel->n_operands; i++) {
+        const ir_type_t *type = ir_operand(kernel, i)->type;
+        bool empty = false;
+        for (uint32_t d = 0; d < type->rank; d++)
+            empty |= ir_expr_equals(type->dims[d], 0);
+        if (!empty)
+            return false;
+    }
+    return true;
+}
+
 static status_t tile_kernel(pass_context_t *pc, ir_module_t *m, ir_op_t *kernel) {
     tile_t t = {.pc = pc, .m = m, .profile = pc->options->profile, .kernel = kernel};
+    if (writes_nothing(kernel)) {
+        ir_erase(kernel);
+        pc->changed = true;
+        return STATUS_OK;
+    }
     for (size_t i = 0; i < COUNT_OF(templates); i++) {
         if (strcmp(templates[i].name, kernel_template(kernel)))
             continue;

@@ -43,15 +43,6 @@ static int64_t pack_granule(dtype_t type) {
 
 // --- Epilogue ------------------------------------------------------------------------------------
 
-static bool same_dims(const ir_type_t *a, const ir_type_t *b) {
-    if (a->rank != b->rank)
-        return false;
-    for (uint32_t d = 0; d < a->rank; d++)
-        if (!ir_expr_same(a->dims[d], b->dims[d]))
-            return false;
-    return true;
-}
-
 // The epilogue's operands as they stand in the graph (NULL where absent).
 typedef struct epilogue {
     const ir_value_t *bias, *res;
@@ -67,11 +58,11 @@ static void read_epilogue(const ir_op_t *anchor, problem_t *p, epilogue_t *e) {
     for (const ir_op_t *op = anchor->next; op && op->code != IR_yield; op = op->next) {
         if (op->code == IR_binary) {
             const ir_value_t *other = ir_operand(op, ir_operand(op, 0) == tail ? 1 : 0);
-            if (same_dims(other->type, tail->type)) {
+            if (!e->bias && kernel_is_bias(other, tail->type, kernel_channel_dim(anchor))) {
+                e->bias = other;
+            } else {
                 e->res = other;
                 p->res_input = tile_input_index(other);
-            } else {
-                e->bias = other;
             }
         } else if (!strcmp(ir_get_string(op, "func", "none"), "none")) {
             p->alpha *= ir_get_float(op, "alpha", 1);
@@ -220,18 +211,13 @@ static status_t matmul_b(tile_t *t, problem_t *p, const ir_op_t *op, tv_t b) {
         p->b = tv_drop(p->b, 0);
         return STATUS_OK;
     }
-    b = tv_broadcast(t->m, b, p->n_batch + 2,
-                     (const ir_expr_t *[]){p->n_batch > 0 ? p->batch[0] : p->k,
-                                           p->n_batch > 1   ? p->batch[1]
-                                           : p->n_batch > 0 ? p->k
-                                                            : p->n,
-                                           p->n_batch > 2   ? p->batch[2]
-                                           : p->n_batch > 1 ? p->k
-                                                            : p->n,
-                                           p->n_batch > 3   ? p->batch[3]
-                                           : p->n_batch > 2 ? p->k
-                                                            : p->n,
-                                           p->n_batch > 3 ? p->k : p->n, p->n});
+    while (b.rank > p->n_batch + 2) // dims of 1 before a plain matrix
+        b = tv_drop(b, 0);
+    const ir_expr_t *dims[MAX_BATCH_DIMS + 2];
+    memcpy(dims, p->batch, p->n_batch * sizeof *dims);
+    dims[p->n_batch] = p->k;
+    dims[p->n_batch + 1] = p->n;
+    b = tv_broadcast(t->m, b, p->n_batch + 2, dims);
     uint32_t at = p->n_batch;
     if (ir_expr_equals(b.strides[at], 1) && !ir_expr_equals(b.strides[at + 1], 1)) {
         const ir_expr_t *d = b.dims[at], *s = b.strides[at];
@@ -446,13 +432,10 @@ static channel_tile_t channel_tile(tile_t *t, const problem_t *p, const ir_expr_
     return ct;
 }
 
-static int64_t window(int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
-    return kernel == 1 ? out : (out - 1) * stride + (kernel - 1) * dilation + 1;
-}
-
-static const ir_expr_t *window_expr(ir_module_t *m, const ir_expr_t *out, int64_t stride,
-                                    int64_t kernel, int64_t dilation) {
-    if (kernel == 1)
+// contraction_span() of a run-time count.
+static const ir_expr_t *span_expr(ir_module_t *m, const ir_expr_t *out, int64_t stride,
+                                  int64_t kernel, int64_t dilation, bool border) {
+    if (kernel == 1 && !border)
         return out;
     return ir_addc(m, ir_mulc(m, ir_addc(m, out, -1), stride), (kernel - 1) * dilation + 1);
 }
@@ -480,16 +463,14 @@ static tv_t load_a(tile_t *t, const problem_t *p, const task_t *task, image_tile
                    const ir_expr_t *k0, const ir_expr_t *k_count) {
     const contraction_shape_t *s = &p->shape;
     const contraction_tiling_t *g = &p->tiling;
-    int64_t dims[3] = {window(g->toh, s->sh, s->kh, s->dh), window(g->tow, s->sw, s->kw, s->dw),
-                       g->tk};
-    const ir_expr_t *rows = window_expr(t->m, it.n_oh, s->sh, s->kh, s->dh);
-    const ir_expr_t *cols = window_expr(t->m, it.n_ow, s->sw, s->kw, s->dw);
+    int64_t dims[3] = {contraction_span(g->toh, s->sh, s->kh, s->dh, s->border),
+                       contraction_span(g->tow, s->sw, s->kw, s->dw, s->border), g->tk};
+    const ir_expr_t *rows = span_expr(t->m, it.n_oh, s->sh, s->kh, s->dh, s->border);
+    const ir_expr_t *cols = span_expr(t->m, it.n_ow, s->sw, s->kw, s->dw, s->border);
     tv_t lm = tile_lm(t, p->a.elem, 3, dims), dst = lm;
     const ir_expr_t *pad[3];
-    // A kernel of 1 with a border would need the skipped columns too.
-    int64_t kh = s->border ? 2 : s->kh, kw = s->border ? 2 : s->kw;
-    tv_t src = input_axis(t, task->a, 0, it.oh, rows, s->sh, kh, p->pad_h, s->border, &pad[0]);
-    src = input_axis(t, src, 1, it.ow, cols, s->sw, kw, p->pad_w, s->border, &pad[1]);
+    tv_t src = input_axis(t, task->a, 0, it.oh, rows, s->sh, s->kh, p->pad_h, s->border, &pad[0]);
+    src = input_axis(t, src, 1, it.ow, cols, s->sw, s->kw, p->pad_w, s->border, &pad[1]);
     src = tv_box(t->m, src, 2, k0, k_count);
     pad[2] = ir_const(t->m, 0);
     dst.dims[0] = rows;

@@ -35,6 +35,12 @@ typedef struct contraction_tiling {
     int64_t lm_bytes;
 } contraction_tiling_t;
 
+// Input rows (columns) in LM under `out` output rows: all from the first to the last. A kernel of 1
+// without a border skips those between: its copy has a stride.
+static inline int64_t contraction_span(int64_t out, int64_t stride, int64_t kernel,
+                                       int64_t dilation, bool border) {
+    return kernel == 1 && !border ? out : (out - 1) * stride + (kernel - 1) * dilation + 1;
+}
 // Modelled cycles of one tiling on the profile's cores, UINT64_MAX when it does not fit LM or an
 // issue would take too long.
 uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *tiling,

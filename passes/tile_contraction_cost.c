@@ -69,13 +69,9 @@ static isa_cost_t mat_cost(const contraction_shape_t *s, const isa_profile_t *p,
     return isa_cost_issue(XA_I_MAT_MUL, &d, ISA_SPACE_LM, ISA_SPACE_LM, p);
 }
 
-// Input rows (columns) under `out` output rows.
-static int64_t window(int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
-    return kernel == 1 ? out : (out - 1) * stride + (kernel - 1) * dilation + 1;
-}
-
 static int64_t a_bytes(const contraction_shape_t *s, const contraction_tiling_t *t) {
-    return window(t->toh, s->sh, s->kh, s->dh) * window(t->tow, s->sw, s->kw, s->dw) * t->tk *
+    return contraction_span(t->toh, s->sh, s->kh, s->dh, s->border) *
+           contraction_span(t->tow, s->sw, s->kw, s->dw, s->border) * t->tk *
            dtype_bytes(s->a_type);
 }
 
@@ -142,8 +138,8 @@ static bool sum_copies(const contraction_shape_t *s, const contraction_tiling_t 
     // How often each operand is loaded.
     int64_t loads_a = split_k ? n_m * n_n * n_k : t->n_outer ? n_m * n_n : n_m * groups;
     int64_t loads_b = split_k ? n_m * n_n * n_k : t->n_outer ? n_n * groups : n_m * n_n;
-    int64_t rows = window(least(t->toh, s->oh), s->sh, s->kh, s->dh);
-    int64_t cols = window(least(t->tow, s->ow), s->sw, s->kw, s->dw);
+    int64_t rows = contraction_span(least(t->toh, s->oh), s->sh, s->kh, s->dh, s->border);
+    int64_t cols = contraction_span(least(t->tow, s->ow), s->sw, s->kw, s->dw, s->border);
     bool whole_rows = t->tk == s->k && !s->border && s->sw == 1;
     isa_cost_t a = whole_rows ? dma_cost(p, true, rows, cols * t->tk, s->a_type)
                               : dma_cost(p, true, rows * cols, t->tk, s->a_type);

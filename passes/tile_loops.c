@@ -72,27 +72,21 @@ static tv_t to_nest(loops_t *l, tv_t v) {
     return tv_permute(v, l->perm);
 }
 
-// A vector along one axis (per-axis scale, per-channel parameter).
+// A vector along one axis of the domain.
 static tv_t along_axis(loops_t *l, tv_t v, int64_t axis) {
-    int64_t rank = l->domain->rank;
-    axis = axis < 0 ? axis + rank : axis;
-    if (v.rank != 1)
-        return v;
-    for (int64_t d = axis + 1; d < rank; d++)
+    for (int64_t d = axis + 1; d < l->domain->rank; d++)
         v = tv_insert(v, v.rank, ir_const(l->t->m, 1), ir_const(l->t->m, 0));
     return v;
 }
 
-// How an input argument lies in the domain; its first user decides.
+// How an input argument lies in the domain; fuse saw to it that its users agree.
 static tv_t input_view(loops_t *l, const ir_value_t *arg) {
     tv_t v = tile_input(l->t, arg);
     const ir_use_t *use = arg->first_use;
     const ir_op_t *user = use ? use->user : NULL;
     uint32_t index = use ? (uint32_t)(use - user->operands) : 0;
-    if (user && index > 0 && (user->code == IR_dequantize || user->code == IR_quantize))
-        v = along_axis(l, v, ir_get_int(user, "axis", 1));
-    if (user && index > 0 && user->code == IR_instance_norm)
-        v = along_axis(l, v, 1);
+    if (user && user->code != IR_yield && v.rank == 1)
+        v = along_axis(l, v, kernel_vector_axis(user, index));
     return tv_broadcast(l->t->m, v, l->domain->rank, l->domain->dims);
 }
 
@@ -103,21 +97,14 @@ static bool is_reduced(const loops_t *l, const ir_value_t *value) {
         return true;
     if (value->def->code == IR_layer_norm && value->index > 0)
         return true;
-    if (!is_elementwise(value->def))
+    // Elementwise: by its dims. (Where the rows themselves have one element, both are right.)
+    const ir_type_t *type = value->type;
+    if (!is_elementwise(value->def) || type->rank != l->domain->rank)
         return false;
-    for (uint32_t i = 0; i < value->def->n_operands; i++) {
-        const ir_value_t *v = ir_operand(value->def, i);
-        if (v && v->def && !is_reduced(l, v))
+    for (uint32_t d = 0; d < type->rank; d++)
+        if ((l->row_mask >> d & 1) && !ir_expr_equals(type->dims[d], 1))
             return false;
-        if (v && !v->def && v->type->rank == l->domain->rank)
-            for (uint32_t d = 0; d < v->type->rank; d++)
-                if ((l->row_mask >> d & 1) && !ir_expr_equals(v->type->dims[d], 1))
-                    return false;
-    }
-    bool any = false;
-    for (uint32_t i = 0; i < value->def->n_operands; i++)
-        any |= ir_operand(value->def, i) && ir_operand(value->def, i)->def;
-    return any;
+    return true;
 }
 
 // Output view with dims of 1 where a reduction dropped dims.
@@ -381,29 +368,50 @@ static const ir_expr_t *row_length(const loops_t *l) {
     return length;
 }
 
-// d = func(a / row length + beta), a and d one element a row.
+// The row's length as one element in LM.
+static tv_t length_lm(loops_t *l, dtype_t elem) {
+    tv_t count = tile_lm(l->t, elem, 1, (const int64_t[]){1});
+    tv_t view = tv_pad_rank(l->t->m, count, 4);
+    ir_op_t *iota = tile_vec(l->t, "iota", NULL, "d", 1, &view);
+    ir_set_expr(l->t->m, iota, "imm0", row_length(l));
+    return count;
+}
+
+// One element as an operand with the counts of d.
+static tv_t repeated(loops_t *l, tv_t one, tv_t d) {
+    one = tv_pad_rank(l->t->m, one, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        one.dims[i] = d.dims[i];
+        one.strides[i] = ir_const(l->t->m, 0);
+    }
+    return one;
+}
+
+// 1 / length, for lengths known only at run time.
+static tv_t inverse_length(loops_t *l) {
+    if (l->has_inverse)
+        return l->inverse;
+    tv_t count = length_lm(l, DTYPE_I64);
+    l->inverse = tile_lm(l->t, DTYPE_F32, 1, (const int64_t[]){1});
+    tv_t c4 = tv_pad_rank(l->t->m, count, 4), i4 = tv_pad_rank(l->t->m, l->inverse, 4);
+    (void)tile_vec(l->t, "convert", NULL, "d,a", 2, (const tv_t[]){i4, c4});
+    (void)unary(l, "recip", i4, i4);
+    l->has_inverse = true;
+    return l->inverse;
+}
+
+// d = func(a / row length + beta), a and d one element a row. Integers: the quotient alone.
 static void over_length(loops_t *l, const char *func, tv_t d, tv_t a, double beta) {
     const ir_expr_t *length = row_length(l);
+    if (dtype_is_int(d.elem)) {
+        (void)binary(l, "div", d, a, repeated(l, length_lm(l, d.elem), d));
+        return;
+    }
     if (ir_expr_is_const(length)) {
         (void)scaled(l, func, d, a, 1.0 / (double)(length->value > 0 ? length->value : 1), beta);
         return;
     }
-    if (!l->has_inverse) {
-        tv_t count = tile_lm(l->t, DTYPE_I64, 1, (const int64_t[]){1});
-        l->inverse = tile_lm(l->t, DTYPE_F32, 1, (const int64_t[]){1});
-        tv_t c4 = tv_pad_rank(l->t->m, count, 4), i4 = tv_pad_rank(l->t->m, l->inverse, 4);
-        ir_op_t *iota = tile_vec(l->t, "iota", NULL, "d", 1, &c4);
-        ir_set_expr(l->t->m, iota, "imm0", length);
-        (void)tile_vec(l->t, "convert", NULL, "d,a", 2, (const tv_t[]){i4, c4});
-        (void)unary(l, "recip", i4, i4);
-        l->has_inverse = true;
-    }
-    tv_t inverse = tv_pad_rank(l->t->m, l->inverse, 4);
-    for (uint32_t i = 0; i < 4; i++) {
-        inverse.dims[i] = d.dims[i];
-        inverse.strides[i] = ir_const(l->t->m, 0);
-    }
-    (void)binary(l, "mul", d, a, inverse);
+    (void)binary(l, "mul", d, a, repeated(l, inverse_length(l), d));
     if (strcmp(func, "none") || beta != 0)
         (void)scaled(l, func, d, d, 1, beta);
 }
@@ -440,6 +448,10 @@ static void norm_stats(loops_t *l, const ir_op_t *op, stats_t *s) {
     double epsilon = ir_get_float(op, "epsilon", 1e-5);
     bool rms = ir_get_int(op, "rms", 0) != 0;
     s->first = new_rows(l, DTYPE_F32);
+    if (!rms) {
+        s->mean = new_rows(l, DTYPE_F32);
+        s->second = new_rows(l, DTYPE_F32);
+    }
     walk_t w = walk_begin(l);
     if (rms) {
         reduce(l, "sumsq", rows(l, s->first), operand(l, x, false));
@@ -447,8 +459,6 @@ static void norm_stats(loops_t *l, const ir_op_t *op, stats_t *s) {
         over_length(l, "rsqrt", rows(l, s->first), rows(l, s->first), epsilon);
         return;
     }
-    s->mean = new_rows(l, DTYPE_F32);
-    s->second = new_rows(l, DTYPE_F32);
     reduce(l, "sum", rows(l, s->mean), operand(l, x, false));
     walk_end(l, &w);
     over_length(l, "none", rows(l, s->mean), rows(l, s->mean), 0);

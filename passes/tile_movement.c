@@ -436,9 +436,15 @@ static void from_dims(tile_t *t, const ir_op_t *op) {
         ir_op_t *iota = tile_vec(t, "iota", NULL, "d", 1, &view);
         ir_set_expr(t->m, iota, "imm0", values->exprs[i]);
         tv_t one = dst;
-        one.rank = 1;
-        one.dims[0] = one.strides[0] = ir_const(t->m, 1);
-        one.offset = ir_const(t->m, (int64_t)i);
+        int64_t rest = (int64_t)i; // row-major index of the element
+        for (uint32_t d = dst.rank; d-- > 0;) {
+            int64_t size = dst.dims[d]->value;
+            one = tv_box(t->m, one, d, ir_const(t->m, rest % size), ir_const(t->m, 1));
+            rest /= size;
+        }
+        one = tv_pad_rank(t->m, one, 1);
+        while (one.rank > 1)
+            one = tv_drop(one, 0);
         (void)tile_dma_out(t, one, lm);
     }
 }
