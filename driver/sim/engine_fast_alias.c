@@ -8,7 +8,7 @@
 
 // Below these a copy is cheaper than the look-ups; short runs from far apart also miss the caches.
 #define ALIAS_MIN_BYTES 4096u
-#define ALIAS_MIN_RUN   1024u
+#define ALIAS_MIN_RUN   256u
 
 // --- Boxes ---------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 #include "support/numeric.h"
 
 #define STREAM_RUN 512u // bytes of a run that are worth going around the caches
+#define SHORT_RUN  512u // bytes up to which rows are not worth a call each
 #define CHUNK      512u // elements converted at a time
 #define BLOCK      16u  // rows and columns of a block that is transposed
 
@@ -73,35 +74,16 @@ static void inner_run(const fast_copy_t *copy, const loops_t *l, uint8_t *dst, c
         memcpy(dst, src, bytes);
 }
 
-// Rows of a few bytes: the call of memcpy would cost more than the copy.
 static void inner_rows(const fast_copy_t *copy, const loops_t *l, uint8_t *dst,
                        const uint8_t *src) {
-    size_t bytes = (size_t)l->count[l->n - 1] * dtype_bytes(copy->dst_type);
+    uint32_t bytes = l->count[l->n - 1] * dtype_bytes(copy->dst_type), n = l->count[l->n - 2];
     int64_t d = l->dst[l->n - 2], s = l->src[l->n - 2];
-    uint32_t n = l->count[l->n - 2];
-#define ROWS_OF(size)                                                                              \
-    for (uint32_t i = 0; i < n; i++)                                                               \
-        memcpy(dst + i * d, src + i * s, (size));
-    switch (bytes) {
-    case 8:
-        ROWS_OF(8)
-        break;
-    case 12:
-        ROWS_OF(12)
-        break;
-    case 16:
-        ROWS_OF(16)
-        break;
-    case 32:
-        ROWS_OF(32)
-        break;
-    case 64:
-        ROWS_OF(64)
-        break;
-    default:
-        ROWS_OF(bytes)
+    if (bytes % 4 == 0) {
+        copy->kernels->move->copy_rows(dst, d, src, s, n, bytes);
+        return;
     }
-#undef ROWS_OF
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(dst + i * d, src + i * s, bytes);
 }
 
 #define INNER_ELEMENTS(size)                                                                       \
@@ -341,9 +323,10 @@ void fast_copy_run(const fast_copy_t *copy) {
         walk(copy, &l, 1, inner_fill);
     else if (convert)
         walk(copy, &l, 1, inner_convert);
+    else if (d == size && s == size && l.n > 1 && l.count[l.n - 1] <= SHORT_RUN / size)
+        walk(copy, &l, 2, inner_rows);
     else if (d == size && s == size)
-        walk(copy, &l, l.n > 1 && l.count[l.n - 1] * size <= 64 ? 2 : 1,
-             l.n > 1 && l.count[l.n - 1] * size <= 64 ? inner_rows : inner_run);
+        walk(copy, &l, 1, inner_run);
     else if (d == size && l.n > 1 && transpose_of(size) != NULL && bring_source_run(&l, size))
         walk(copy, &l, 2, transpose_of(size));
     else

@@ -135,6 +135,22 @@ static void copy_stream(uint8_t *d, const uint8_t *a, size_t n) {
     _mm_sfence();
 }
 
+// --- Short rows ----------------------------------------------------------------------------------
+
+// A call of memcpy a row would cost more than the copy. bytes: a multiple of 4.
+static void copy_rows(uint8_t *d, int64_t d_stride, const uint8_t *a, int64_t a_stride,
+                      uint32_t rows, uint32_t bytes) {
+    const uint32_t line = VF_WIDTH * 4;
+    vmask_t rest = vf_mask(bytes % line / 4);
+    for (uint32_t r = 0; r < rows; r++, d += d_stride, a += a_stride) {
+        uint32_t i = 0;
+        for (; i + line <= bytes; i += line)
+            vf_store(d + i, vf_load(a + i));
+        if (i < bytes)
+            vf_store_part(d + i, rest, vf_load_part(a + i, rest));
+    }
+}
+
 const fast_move_kernels_t FAST_NAME(fast_move_kernels) = {
     .f16_to_f32 = f16_to_f32,
     .bf16_to_f32 = bf16_to_f32,
@@ -147,4 +163,5 @@ const fast_move_kernels_t FAST_NAME(fast_move_kernels) = {
     .panel_bf16 = panel_bf16,
     .transpose32 = transpose32,
     .copy_stream = copy_stream,
+    .copy_rows = copy_rows,
 };

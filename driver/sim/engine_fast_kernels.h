@@ -118,6 +118,9 @@ typedef struct fast_move_kernels {
     // d[c][r] = a[r][c], strides in bytes between rows.
     void (*transpose32)(uint8_t *d, int64_t d_stride, const uint8_t *a, int64_t a_stride,
                         uint32_t rows, uint32_t cols);
+    // Rows of a multiple of 4 bytes.
+    void (*copy_rows)(uint8_t *d, int64_t d_stride, const uint8_t *a, int64_t a_stride,
+                      uint32_t rows, uint32_t bytes);
     void (*copy_stream)(uint8_t *d, const uint8_t *a, size_t n); // around the caches
 } fast_move_kernels_t;
 

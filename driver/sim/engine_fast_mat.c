@@ -24,6 +24,7 @@ typedef struct plan {
     int64_t a_batch, a_m1, a_m2, a_r1, a_r2;
     int64_t b_batch, b_r, b_k, b_panel;
     int64_t res_batch, res_m1, res_m2;
+    uint32_t c_size, res_size; // of an element
     const float *scale, *bias;
     int64_t *a_offset, *b_offset; // of each r
     // The part of the epilogue that follows the kernel.
@@ -305,6 +306,14 @@ static void store_stage(const plan_t *p, float *stage, uint32_t rows, uint8_t *c
     }
 }
 
+// The residual's row as f32.
+static const float *res_row(const plan_t *p, const uint8_t *from, float *room) {
+    if (p->d->res_type == DTYPE_F32)
+        return (const float *)(const void *)from;
+    widen(p->kernels, p->d->res_type, room, from, p->call.n);
+    return room;
+}
+
 // Rows [first, first + rows) and the call's columns from `col`.
 static void run_block(plan_t *p, uint32_t batch, uint32_t first, uint32_t rows, uint32_t col,
                       fast_mat_fn_t kernel) {
@@ -312,30 +321,32 @@ static void run_block(plan_t *p, uint32_t batch, uint32_t first, uint32_t rows, 
     fast_mat_t *t = &p->call;
     float stage[FAST_ROWS_MAX * STAGE_COLS], res[FAST_ROWS_MAX * STAGE_COLS];
     uint8_t *to[FAST_ROWS_MAX];
-    const uint8_t *a = p->a + batch * p->a_batch;
-    uint8_t *c = p->c + (int64_t)batch * d->c_bs + (size_t)col * dtype_bytes((dtype_t)d->c_type);
     uint32_t i1 = first / d->m2, i2 = first % d->m2;
+    const uint8_t *a = p->a + batch * p->a_batch;
+    uint8_t *c = p->c + (int64_t)batch * d->c_bs + (size_t)col * p->c_size;
     for (uint32_t i = 0; i < rows; i++) {
         t->a[i] = a + i1 * p->a_m1 + i2 * p->a_m2;
         to[i] = c + (int64_t)i1 * d->c_m1s + (int64_t)i2 * d->c_m2s;
-        t->c[i] = p->stage ? stage + (size_t)i * STAGE_COLS : (void *)to[i];
-        if (t->has_res) {
-            const uint8_t *from = p->res + batch * p->res_batch + i1 * p->res_m1 + i2 * p->res_m2 +
-                                  (size_t)col * dtype_bytes((dtype_t)d->res_type);
-            t->res[i] = (const float *)(const void *)from;
-            if (d->res_type != DTYPE_F32) {
-                t->res[i] = res + (size_t)i * STAGE_COLS;
-                widen(p->kernels, d->res_type, res + (size_t)i * STAGE_COLS, from, t->n);
-            }
-        }
-        if (p->stage && t->acc)
-            memcpy(t->c[i], to[i], t->n * sizeof *stage);
+        t->c[i] = to[i];
+        if (t->has_res)
+            t->res[i] = res_row(p,
+                                p->res + batch * p->res_batch + i1 * p->res_m1 + i2 * p->res_m2 +
+                                    (size_t)col * p->res_size,
+                                res + (size_t)i * STAGE_COLS);
         if (++i2 == d->m2)
             i1++, i2 = 0;
     }
+    if (!p->stage) {
+        kernel(t);
+        return;
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        t->c[i] = stage + (size_t)i * STAGE_COLS;
+        if (t->acc)
+            memcpy(t->c[i], to[i], t->n * sizeof *stage);
+    }
     kernel(t);
-    if (p->stage)
-        store_stage(p, stage, rows, to);
+    store_stage(p, stage, rows, to);
 }
 
 static void run_columns(plan_t *p, uint32_t batch, uint32_t col, uint32_t n, const uint8_t *b) {
@@ -407,6 +418,8 @@ bool fast_matrix(sim_engine_ctx_t *ctx, const xa_mat_desc_t *d, uint64_t c, uint
     plan_t plan = {.d = d,
                    .state = fast_state(ctx),
                    .kernels = fast_state(ctx)->kernels,
+                   .c_size = dtype_bytes((dtype_t)d->c_type),
+                   .res_size = dtype_bytes((dtype_t)d->res_type),
                    .bytes = d->a_type == DTYPE_U8};
     int64_t few[2][64], *offsets = few[0];
     if (!supported(&plan) || !plan_activation(&plan))

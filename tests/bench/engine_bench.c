@@ -205,6 +205,7 @@ static void bench_mat(bench_t *b) {
         {"mat 128 x 384 x 64, B in place from DRAM", 1, 128, 384, 64, 1, 1, true},
         {"mat 64 x 384 x 64, B in place from DRAM", 1, 64, 384, 64, 1, 1, true},
         {"mat 128 x 64 x 128 (attention)", 1, 128, 64, 128, 1, 1, false},
+        {"mat 128 x 96 x 192", 1, 128, 96, 192, 1, 1, false},
         {"mat 128 x 256 x 128", 1, 128, 256, 128, 1, 1, false},
         {"mat 392 x 64 x 64", 7, 56, 64, 64, 1, 1, false},
         {"mat 196 x 256 x 128", 14, 14, 256, 128, 1, 1, false},
