@@ -208,6 +208,7 @@ row_model() { # NAME PROFILE CORES MACS_A_CYCLE DRAM_BYTES_A_CYCLE
 names=$("$bin/bench_graphs" "$graphs" $names) || exit 1
 peer=0
 get_peer && peer=1
+load=$(cut -d ' ' -f 1 /proc/loadavg)
 for name in $names; do
     say "$name"
     compile "$name" host && measure "$name"
@@ -215,7 +216,8 @@ done
 
 echo "Machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs;" \
     "$(date -u +%F); peer: $([ "$peer" = 1 ] && cut -d ' ' -f 6 "$work"/*.peer.1 | head -n 1 |
-        sed 's/^/ONNX Runtime /' || echo none); $rounds rounds of $seconds s."
+        sed 's/^/ONNX Runtime /' || echo none); $rounds rounds of $seconds s;" \
+    "load average before: $load (0 is a quiet machine)."
 echo
 echo "Wall clock, ms, medians; ratio = ours : peer, and the same of the fastest runs, which other" \
     "work on the machine disturbs least; error = largest |ours - peer| / (1 + |peer|)."
