@@ -138,66 +138,102 @@ static status_t repeat(tile_t *t, const ir_op_t *op) {
 // --- Gather --------------------------------------------------------------------------------------
 
 // dst [outer.., J, inner..] = src [outer.., A, inner..] at index [J].
-static status_t gather(tile_t *t, const ir_op_t *op) {
-    ir_module_t *m = t->m;
-    tv_t src = tile_input(t, ir_operand(op, 0)), index = tile_input(t, ir_operand(op, 1));
-    tv_t dst = tile_output(t, 0);
+typedef struct gather {
+    tv_t src, index, dst;
+    uint32_t axis;
+    // Index dims that strides cannot merge with those after them: loops around each copy.
+    uint32_t n_loops;
+    const ir_expr_t *count[IR_MAX_RANK], *index_step[IR_MAX_RANK], *dst_step[IR_MAX_RANK];
+} gather_t;
+
+static bool merge_index_dims(tile_t *t, gather_t *g) {
+    const ir_expr_t *count = ir_const(t->m, 1), *dims[TV_MAX_RANK];
+    for (uint32_t d = 0; d < g->index.rank; d++)
+        count = ir_mul(t->m, count, g->index.dims[d]);
+    for (uint32_t d = 0; d < g->src.rank; d++)
+        dims[d] = d == g->axis ? count : g->src.dims[d];
+    tv_t index;
+    if (!tv_reshape(t->m, g->index, 1, &count, &index) ||
+        !tv_reshape(t->m, g->dst, g->src.rank, dims, &g->dst))
+        return false;
+    g->index = index;
+    return true;
+}
+
+static bool read_gather(tile_t *t, const ir_op_t *op, gather_t *g) {
+    *g = (gather_t){.src = tile_input(t, ir_operand(op, 0)),
+                    .index = tile_input(t, ir_operand(op, 1)),
+                    .dst = tile_output(t, 0)};
     int64_t axis = ir_get_int(op, "axis", 0);
-    axis = axis < 0 ? axis + src.rank : axis;
-    // The index dims as one.
-    const ir_expr_t *count = ir_const(m, 1), *dims[TV_MAX_RANK];
-    for (uint32_t d = 0; d < index.rank; d++)
-        count = ir_mul(m, count, index.dims[d]);
-    for (uint32_t d = 0; d < src.rank; d++)
-        dims[d] = d == (uint32_t)axis ? count : src.dims[d];
-    if (!tv_reshape(m, index, 1, &count, &index) || !tv_reshape(m, dst, src.rank, dims, &dst))
-        return tile_fail(t, STATUS_UNSUPPORTED, NULL, "gather of or into a strided view");
-    nest_t n = {.t = t, .rank = src.rank, .row = src.rank};
-    memcpy(n.dims, dims, sizeof *dims * src.rank);
-    (void)nest_add(&n, dst, false);
+    g->axis = (uint32_t)(axis < 0 ? axis + g->src.rank : axis);
+    while (!merge_index_dims(t, g)) {
+        if (g->index.rank == 0)
+            return false;
+        g->count[g->n_loops] = g->index.dims[0];
+        g->index_step[g->n_loops] = g->index.strides[0];
+        g->dst_step[g->n_loops++] = g->dst.strides[g->axis];
+        g->index = tv_drop(g->index, 0);
+        g->dst = tv_drop(g->dst, g->axis);
+    }
+    return true;
+}
+
+// The part of src that the tile's indices choose from, as the tile's dims, and its indexed dim.
+static tv_t gather_source(tile_t *t, const gather_t *g, const nest_t *n, uint32_t *out_dim) {
+    tv_t s = g->src;
+    for (uint32_t d = 0; d <= n->p; d++)
+        if (d != g->axis)
+            s = tv_box(t->m, s, d, n->index[d], d == n->p ? n->count : ir_const(t->m, 1));
+    const ir_expr_t *bound = s.dims[g->axis], *stride = s.strides[g->axis];
+    for (uint32_t d = 0; d < n->p; d++)
+        s = tv_drop(s, 0);
+    *out_dim = g->axis < n->p ? 0 : g->axis - n->p;
+    // Bring the indexed dim into the tile when it was a loop.
+    return g->axis < n->p ? tv_insert(s, 0, bound, stride) : s;
+}
+
+static void gather_tile(tile_t *t, const gather_t *g, const nest_t *n) {
+    ir_module_t *m = t->m;
+    tv_t dst = nest_box(n, &g->dst, false), index = g->index;
+    uint32_t dim;
+    tv_t src = gather_source(t, g, n, &dim);
+    const ir_expr_t *one = ir_const(m, 1);
+    if (g->axis <= n->p)
+        index = tv_box(m, index, 0, n->index[g->axis], g->axis == n->p ? n->count : one);
+    if (g->axis < n->p)
+        dst = tv_insert(dst, 0, one, ir_const(m, 0));
+    // The engine reads index lists from LM.
+    int64_t most = g->axis < n->p ? 1 : g->axis == n->p ? n->tile : n->dims[g->axis]->max;
+    tv_t list = tile_lm(t, index.elem, 1, &most);
+    list.dims[0] = index.dims[0];
+    for (uint32_t i = 0; i < g->n_loops; i++) {
+        const ir_expr_t *at = tile_for(t, "g", ir_const(m, 0), g->count[i], 1);
+        index.offset = ir_add(m, index.offset, ir_mul(m, at, g->index_step[i]));
+        dst.offset = ir_add(m, dst.offset, ir_mul(m, at, g->dst_step[i]));
+    }
+    (void)tile_dma_in(t, list, index, false);
+    ir_value_t *operands[3] = {tv_emit(&t->b, &dst), tv_emit(&t->b, &src), tv_emit(&t->b, &list)};
+    ir_op_t *dma =
+        ir_build(&t->b, IR_dma_out, 3, operands, 1, (const ir_type_t *[]){ir_type_ticket(m)});
+    ir_set_int(m, dma, "n_buffers", 3);
+    ir_set_int(m, dma, "idx_dim", dim);
+    ir_set_int(m, dma, "wrap", 1);
+    for (uint32_t i = 0; i < g->n_loops; i++)
+        tile_end(t);
+}
+
+static status_t gather(tile_t *t, const ir_op_t *op) {
+    gather_t g;
+    if (!read_gather(t, op, &g))
+        return tile_fail(t, STATUS_UNSUPPORTED, NULL, "gather into a strided view");
+    nest_t n = {.t = t, .rank = g.src.rank, .row = g.src.rank};
+    memcpy(n.dims, g.dst.dims, sizeof *n.dims * n.rank);
+    (void)nest_add(&n, g.dst, false);
     // At most four dims: the tile and what is inside it.
     nest_work_t work = {.is_output = {true}, .direct = true};
     t->cycles = nest_search(&n, &work, COPY_ELEMENTS);
     nest_begin(&n);
-    tv_t d_part = nest_box(&n, &dst, false), i_part = index;
-    tv_t s_part = src;
-    for (uint32_t d = 0; d < n.rank; d++) {
-        if (d == (uint32_t)axis)
-            continue;
-        if (d < n.p)
-            s_part = tv_box(m, s_part, d, n.index[d], ir_const(m, 1));
-        else if (d == n.p)
-            s_part = tv_box(m, s_part, d, n.index[d], n.count);
-    }
-    if (axis <= (int64_t)n.p)
-        i_part =
-            tv_box(m, index, 0, n.index[axis], axis == (int64_t)n.p ? n.count : ir_const(m, 1));
-    // Bring the indexed dim into the tile when it was a loop.
-    uint32_t idx_dim = 0;
-    if (axis < (int64_t)n.p) {
-        tv_t s = s_part;
-        const ir_expr_t *bound = s.dims[axis], *stride = s.strides[axis];
-        for (uint32_t d = 0; d < n.p; d++)
-            s = tv_drop(s, 0);
-        s_part = tv_insert(s, 0, bound, stride);
-        d_part = tv_insert(d_part, 0, ir_const(m, 1), ir_const(m, 0));
-    } else {
-        for (uint32_t d = 0; d < n.p; d++)
-            s_part = tv_drop(s_part, 0);
-        idx_dim = (uint32_t)axis - n.p;
-    }
-    // The engine reads index lists from LM.
-    int64_t most = axis < (int64_t)n.p ? 1 : axis == (int64_t)n.p ? n.tile : count->max;
-    tv_t list = tile_lm(t, index.elem, 1, &most);
-    list.dims[0] = i_part.dims[0];
-    (void)tile_dma_in(t, list, i_part, false);
-    ir_value_t *operands[3] = {tv_emit(&t->b, &d_part), tv_emit(&t->b, &s_part),
-                               tv_emit(&t->b, &list)};
-    ir_op_t *dma =
-        ir_build(&t->b, IR_dma_out, 3, operands, 1, (const ir_type_t *[]){ir_type_ticket(m)});
-    ir_set_int(m, dma, "n_buffers", 3);
-    ir_set_int(m, dma, "idx_dim", idx_dim);
-    ir_set_int(m, dma, "wrap", 1);
+    gather_tile(t, &g, &n);
     nest_end(&n);
     snprintf(t->tiling, sizeof t->tiling, "gather %lld of dim %u of %u", (long long)n.tile, n.p,
              n.rank);
