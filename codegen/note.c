@@ -68,6 +68,15 @@ static uint32_t add_symbols(const cg_t *cg, strbuf_t *tables, strbuf_t *strings)
     return n;
 }
 
+// Outputs whose size only a run tells may have to go into the heap.
+static bool has_dynamic_output(const cg_t *cg) {
+    const ir_block_t *main_block = cg->m->funcs->body->block;
+    for (uint32_t i = cg->n_inputs; i < main_block->n_args; i++)
+        if (!ir_type_is_static(main_block->args[i]->type))
+            return true;
+    return false;
+}
+
 static isa_note_t head_of(const cg_t *cg) {
     isa_note_t note = {.version = ISA_IMAGE_VERSION,
                        .profile_hash = isa_profile_hash(cg->options->profile),
@@ -78,7 +87,7 @@ static isa_note_t head_of(const cg_t *cg) {
     strncpy(note.profile, cg->options->profile->name, sizeof note.profile - 1);
     if (ir_expr_is_const(cg->heap))
         note.heap_min = (uint64_t)cg->heap->value;
-    else
+    if (!ir_expr_is_const(cg->heap) || has_dynamic_output(cg))
         note.flags |= ISA_IMAGE_MAY_GROW;
     return note;
 }
