@@ -80,7 +80,9 @@ uint32_t kernel_row_axes(const ir_op_t *op) {
 }
 
 int64_t kernel_vector_axis(const ir_op_t *op, uint32_t operand) {
-    int64_t rank = ir_result(op)->type->rank, axis = rank - 1;
+    bool reduces = op->code == IR_reduce || op->code == IR_argreduce;
+    int64_t rank = reduces ? ir_operand(op, 0)->type->rank : ir_result(op)->type->rank;
+    int64_t axis = rank - 1;
     if (operand > 0 && (op->code == IR_dequantize || op->code == IR_quantize))
         axis = ir_get_int(op, "axis", 1);
     else if (operand > 0 && op->code == IR_instance_norm)

@@ -31,7 +31,7 @@ void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, u
 // a bit an axis of operand 0; 0 for other ops.
 uint32_t kernel_row_axes(const ir_op_t *op);
 
-// The axis of op's result that its operand, if it is a vector, runs along: the last, but for
+// The axis of op's domain that its operand, if it is a vector, runs along: the last, but for
 // parameters that go with an axis of their own (scales of quantize, of instance_norm).
 int64_t kernel_vector_axis(const ir_op_t *op, uint32_t operand);
 
