@@ -22,13 +22,27 @@ static void fast_close(sim_engine_ctx_t *ctx) {
     fast_state_t *state = fast_state(ctx);
     if (state == NULL)
         return;
+    fast_inbox_discard(ctx);
     for (unsigned i = 0; i < FAST_BUFFERS; i++)
         free(state->scratch[i].bytes);
     free(state);
     ctx->state = NULL;
 }
 
-static void fast_settle(sim_engine_ctx_t *ctx) { fast_alias_settle(ctx, 0, ctx->lm_bytes); }
+static void receive(sim_engine_ctx_t *ctx) {
+    if (atomic_load_explicit(&fast_state(ctx)->inbox, memory_order_relaxed) != NULL)
+        fast_inbox_receive(ctx);
+}
+
+static void fast_settle(sim_engine_ctx_t *ctx) {
+    receive(ctx);
+    fast_alias_settle(ctx, 0, ctx->lm_bytes);
+}
+
+static void fast_forget(sim_engine_ctx_t *ctx) {
+    fast_inbox_discard(ctx);
+    fast_alias_forget(ctx);
+}
 
 static bool run_ref(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_desc_t *desc, uint64_t rs1,
                     uint64_t rs2, uint64_t rs3, sim_fault_t *out_fault) {
@@ -63,6 +77,7 @@ static bool fast_issue(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_desc_t *d
     if (!sim_engine_check(insn, desc, out_fault))
         return false;
     sim_engine_count(ctx, insn, desc);
+    receive(ctx);
     if (fast_state(ctx)->kernels != NULL && run_fast(ctx, insn, desc, rs1, rs2, rs3))
         return true;
     return run_ref(ctx, insn, desc, rs1, rs2, rs3, out_fault);
@@ -75,7 +90,7 @@ const sim_engine_set_t sim_engine_fast = {
     .close = fast_close,
     .issue = fast_issue,
     .settle = fast_settle,
-    .forget = fast_alias_forget,
+    .forget = fast_forget,
 };
 
 const sim_engine_set_t sim_engine_fast_avx2 = {
@@ -85,5 +100,5 @@ const sim_engine_set_t sim_engine_fast_avx2 = {
     .close = fast_close,
     .issue = fast_issue,
     .settle = fast_settle,
-    .forget = fast_alias_forget,
+    .forget = fast_forget,
 };

@@ -66,6 +66,8 @@ typedef enum fast_buffer {
     FAST_BUFFERS
 } fast_buffer_t;
 
+typedef struct fast_parcel fast_parcel_t;
+
 typedef struct fast_state {
     const fast_kernels_t *kernels; // NULL: all goes to ref
     uint32_t n_aliases;
@@ -78,6 +80,7 @@ typedef struct fast_state {
         uint64_t bytes;
     } ahead[FAST_AHEAD];
     fast_scratch_t scratch[FAST_BUFFERS];
+    _Atomic(fast_parcel_t *) inbox; // what other cores sent, the newest first
 } fast_state_t;
 
 static inline fast_state_t *fast_state(sim_engine_ctx_t *ctx) { return ctx->state; }
@@ -104,6 +107,16 @@ bool fast_overlap(const fast_box_t *x, const fast_box_t *y);
 
 // At least n_bytes, 64-byte aligned, until the next call for the same buffer; NULL: no memory.
 void *fast_scratch(sim_engine_ctx_t *ctx, fast_buffer_t which, size_t n_bytes);
+
+// --- Multicast -----------------------------------------------------------------------------------
+
+// Puts what other cores sent into LM / throws it away.
+void fast_inbox_receive(sim_engine_ctx_t *ctx);
+void fast_inbox_discard(sim_engine_ctx_t *ctx);
+// Whether a DMA with these receivers can be sent so, once it is done in own LM. Sending fails when
+// memory is short.
+bool fast_multicast_ok(sim_engine_ctx_t *ctx, const xa_dma_desc_t *d, uint64_t to);
+bool fast_multicast(sim_engine_ctx_t *ctx, const xa_dma_desc_t *d, uint64_t to);
 
 // --- Engines: true when the issue is done, false when it is one for ref (nothing is changed) -----
 

@@ -6,7 +6,7 @@
 #include "driver/sim/engine_fast_kernels.h"
 #include "support/dtype.h"
 
-#define FAST_COPY_DIMS 5u
+#define FAST_COPY_DIMS 6u
 
 typedef struct fast_copy {
     const fast_kernels_t *kernels;

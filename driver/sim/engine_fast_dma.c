@@ -31,7 +31,7 @@ static bool is_float(uint32_t type) {
 
 static bool supported(const xa_dma_desc_t *d) {
     uint32_t lists = d->flags & (XA_dma_GATHER | XA_dma_SCATTER);
-    if (d->multicast != 0 || lists == (XA_dma_GATHER | XA_dma_SCATTER) ||
+    if (lists == (XA_dma_GATHER | XA_dma_SCATTER) ||
         (lists != 0 && (d->idx_dim > 4 || d->flags & XA_dma_BORDER)))
         return false;
     for (unsigned i = 0; i < DIMS; i++) {
@@ -255,8 +255,8 @@ static bool take_sides(dma_t *dma, uint64_t to, uint64_t from, bool *out_done) {
         for (unsigned i = 0; i < DIMS; i++)
             dma->src_stride[i] = src.dim[i].stride;
     }
-    bool plain = d->flags == XA_dma_STABLE && d->src_type == d->dst_type && !in_lm(from) &&
-                 d->func == XA_FUNC_NONE;
+    bool plain = d->flags == XA_dma_STABLE && d->multicast == 0 && d->src_type == d->dst_type &&
+                 !in_lm(from) && d->func == XA_FUNC_NONE;
     dma->dst = in_lm(to) ? fast_write(dma->ctx, &dst, d->flags & XA_dma_SCATTER)
                          : resolve(dma->ctx, &dst, ISA_ACCESS_WRITE);
     *out_done = dma->dst != NULL && stable && plain && in_lm(to) && take_alias(dma, to, dma->src);
@@ -267,7 +267,8 @@ bool fast_dma(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_dma_desc_t *d, uin
               uint64_t from, uint64_t index) {
     dma_t dma = {.ctx = ctx, .desc = d};
     bool done = false;
-    if (!supported(d) || (insn == XA_I_DMA_IN && !in_lm(to)))
+    if (!supported(d) || (insn == XA_I_DMA_IN && !in_lm(to)) ||
+        (d->multicast != 0 && !fast_multicast_ok(ctx, d, to)))
         return false;
     set_copy(&dma, d->flags & XA_dma_STREAM && !in_lm(to));
     if (!fast_copy_supported(&dma.copy) || !take_index(&dma, index) || !indices_ok(&dma) ||
@@ -279,5 +280,5 @@ bool fast_dma(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_dma_desc_t *d, uin
         move_indexed(&dma);
     else
         move_bordered(&dma);
-    return true;
+    return d->multicast == 0 || fast_multicast(ctx, d, to);
 }

@@ -197,7 +197,8 @@ ROWS_8(DEFINE, 3)
 ROWS_6(DEFINE, 4)
 ROWS_12(DEFINE_U8, 1)
 ROWS_12(DEFINE_U8, 2)
-ROWS_8(DEFINE_U8, 3) ROWS_6(DEFINE_U8, 4)
+ROWS_8(DEFINE_U8, 3)
+ROWS_6(DEFINE_U8, 4)
 
     const fast_mat_kernels_t FAST_NAME(fast_mat_kernels) = {
         .vector = 16,

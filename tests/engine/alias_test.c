@@ -180,6 +180,56 @@ static void check_lazy(program_t *p) {
                (unsigned long long)ctx->counts.in_place);
 }
 
+// --- Multicast into a memory with sources in place ---
+
+typedef struct pair {
+    machine_t core[2];
+} pair_t;
+
+static sim_engine_ctx_t *pair_peer(void *user, uint32_t core) {
+    machine_t *first = (machine_t *)user - ((machine_t *)user)->ctx.core;
+    return core < 2 ? &first[core].ctx : NULL;
+}
+
+static uint32_t check_multicast(const sim_engine_set_t *set) {
+    static pair_t pair;
+    sim_fault_t fault;
+    machine_t *a = &pair.core[0], *b = &pair.core[1];
+    xa_desc_t in = {.dma = {.flags = XA_dma_STABLE, .src_type = DTYPE_F32, .dst_type = DTYPE_F32}};
+    for (uint32_t i = 0; i < 2; i++) {
+        machine_init(&pair.core[i], set, false);
+        pair.core[i].ctx.core = i;
+        pair.core[i].ctx.peer = pair_peer;
+        for (uint32_t j = 0; j < MACHINE_DRAM_BYTES; j++)
+            pair.core[i].dram[j] = (uint8_t)(j * 7 + i * 31 + 1);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        in.dma.count[i] = 1;
+    in.dma.count[4] = 4096;
+    in.dma.src_stride[4] = in.dma.dst_stride[4] = 4;
+    xa_desc_t cast = in;
+    cast.dma.flags = 0;
+    cast.dma.multicast = 2;
+    cast.dma.count[3] = 2;
+    cast.dma.count[4] = 256;
+    cast.dma.src_stride[3] = cast.dma.dst_stride[3] = 2048;
+    // b has 16 KiB in place; a then overwrites two pieces of it.
+    bool ok = set->issue(&b->ctx, XA_I_DMA_IN, &in, ISA_LM_BASE, ISA_VA_BASE, 0, &fault) &&
+              set->issue(&a->ctx, XA_I_DMA_IN, &cast, ISA_LM_BASE + 4096, ISA_VA_BASE, 0, &fault);
+    set->settle(&a->ctx);
+    set->settle(&b->ctx);
+    for (uint32_t i = 0; ok && i < 16384; i++) {
+        uint32_t offset = i - 4096;
+        bool sent = offset < 4096 && offset % 2048 < 1024;
+        ok = b->lm[i] == (sent ? a->dram[offset] : b->dram[i]) && (!sent || b->lm[i] == a->lm[i]);
+    }
+    ok = ok && atomic_load(&b->ctx.foreign_writes) == 1;
+    printf("%s: multicast %s\n", set->name, ok ? "arrives" : "FAILED");
+    machine_deinit(a);
+    machine_deinit(b);
+    return !ok;
+}
+
 static uint32_t run_set(const sim_engine_set_t *set) {
     static program_t p;
     memset(&p, 0, sizeof p);
@@ -199,7 +249,7 @@ static uint32_t run_set(const sim_engine_set_t *set) {
            (unsigned long long)p.fast.ctx.counts.in_place, p.failures);
     machine_deinit(&p.ref);
     machine_deinit(&p.fast);
-    return p.failures;
+    return p.failures + check_multicast(set);
 }
 
 int main(void) {
