@@ -89,7 +89,73 @@ bool dc_depth_to_space(decompose_t *dc, ir_op_t *op) {
 
 // --- Borders -------------------------------------------------------------------------------------
 
-// A negative border cuts: slices first, then pads with what is left.
+// `count` elements that go before or after x along dim d: its own, by mode.
+static ir_value_t *border_part(decompose_t *dc, const char *mode, ir_value_t *x, uint32_t d,
+                               int64_t count, bool before) {
+    ir_module_t *m = dc->m;
+    const ir_expr_t *size = x->type->dims[d], *n = ir_const(m, count), *zero = ir_const(m, 0);
+    if (strcmp(mode, "wrap") == 0)
+        return dc_slice(dc, x, d, before ? ir_addc(m, size, -count) : zero, n);
+    const ir_expr_t *dims[IR_MAX_RANK];
+    memcpy(dims, x->type->dims, x->type->rank * sizeof *dims);
+    dims[d] = n;
+    const ir_type_t *type = ir_type_tensor(m, x->type->elem, x->type->rank, dims);
+    if (strcmp(mode, "edge") == 0) {
+        ir_value_t *last =
+            dc_slice(dc, x, d, before ? zero : ir_addc(m, size, -1), ir_const(m, 1));
+        return ir_build1(&dc->b, IR_expand, 1, &last, type);
+    }
+    // reflect: backwards from the second element, or from the last but one
+    const ir_expr_t *starts[IR_MAX_RANK];
+    int64_t steps[IR_MAX_RANK];
+    for (uint32_t i = 0; i < x->type->rank; i++) {
+        starts[i] = i != d ? zero : before ? n : ir_addc(m, size, -2);
+        steps[i] = i == d ? -1 : 1;
+    }
+    ir_value_t *y = ir_build1(&dc->b, IR_slice, 1, &x, type);
+    ir_set_exprs(m, y->def, "starts", x->type->rank, starts);
+    ir_set_ints(m, y->def, "steps", x->type->rank, steps);
+    return y;
+}
+
+// x between its borders along dim d, or NULL when they are longer than x may be.
+static ir_value_t *border_dim(decompose_t *dc, const char *mode, ir_value_t *x, uint32_t d,
+                              int64_t lo, int64_t hi) {
+    int64_t longest = strcmp(mode, "edge") == 0 ? INT64_MAX : x->type->dims[d]->min;
+    longest -= strcmp(mode, "reflect") == 0;
+    if (lo > longest || hi > longest)
+        return NULL;
+    const ir_expr_t *dims[IR_MAX_RANK];
+    memcpy(dims, x->type->dims, x->type->rank * sizeof *dims);
+    dims[d] = ir_addc(dc->m, dims[d], lo + hi);
+    ir_value_t *parts[3];
+    uint32_t n = 0;
+    if (lo > 0)
+        parts[n++] = border_part(dc, mode, x, d, lo, true);
+    parts[n++] = x;
+    if (hi > 0)
+        parts[n++] = border_part(dc, mode, x, d, hi, false);
+    ir_value_t *y = ir_build1(&dc->b, IR_concat, n, parts,
+                              ir_type_tensor(dc->m, x->type->elem, x->type->rank, dims));
+    ir_set_int(dc->m, y->def, "axis", d);
+    return y;
+}
+
+// edge, reflect, wrap: parts of x beside x, one dim after the other.
+static bool border_of_itself(decompose_t *dc, ir_op_t *op, const int64_t *pads) {
+    const char *mode = ir_get_string(op, "mode", "constant");
+    ir_value_t *x = ir_operand(op, 0);
+    if (strcmp(mode, "constant") == 0)
+        return false;
+    uint32_t rank = x->type->rank;
+    for (uint32_t d = 0; d < rank && x != NULL; d++)
+        if (pads[d] > 0 || pads[d + rank] > 0)
+            x = border_dim(dc, mode, x, d, pads[d], pads[d + rank]);
+    return x != NULL && dc_replace(dc, op, x);
+}
+
+// A negative border cuts: slices first, then pads with what is left. What a mode other than
+// constant pads with are slices of x.
 bool dc_pad(decompose_t *dc, ir_op_t *op) {
     const ir_attr_t *attr = ir_get(op, "pads");
     ir_value_t *x = ir_operand(op, 0);
@@ -109,7 +175,7 @@ bool dc_pad(decompose_t *dc, ir_op_t *op) {
         pads[d + rank] += hi;
     }
     if (!cuts)
-        return false;
+        return border_of_itself(dc, op, pads);
     ir_value_t *y = dc_copy(dc, op, 1, &x, ir_result(op)->type);
     ir_set_ints(dc->m, y->def, "pads", 2 * (size_t)rank, pads);
     return dc_replace(dc, op, y);

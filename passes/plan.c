@@ -250,7 +250,7 @@ status_t pass_plan(pass_context_t *pc, ir_module_t *m) {
     ir_block_t *block = m->funcs->body->block;
     int64_t static_bytes = 0, weights_bytes = 0;
     map_init(&p.by_value, pc->scratch);
-    p.n_inputs = block->n_args;
+    p.n_inputs = (uint32_t)ir_get_int(block->last, "n_inputs", block->n_args);
     for (ir_op_t *op = block->first; op; op = op->next, p.now++) {
         RETURN_IF_ERROR(visit(&p, op));
         if (op->code != IR_kernel)
