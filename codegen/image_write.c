@@ -248,7 +248,8 @@ static status_t put_weights(writer_t *w) {
     cg_t *cg = w->cg;
     pieces_t p = {.cg = cg};
     RETURN_IF_ERROR(ir_walk(cg->m->funcs->body, collect, &p));
-    qsort(p.rows, p.n, sizeof *p.rows, compare_pieces);
+    if (p.n > 1) // a NULL row list is not for qsort
+        qsort(p.rows, p.n, sizeof *p.rows, compare_pieces);
     uint8_t *buffer = arena_must_alloc(&cg->arena, CHUNK_BYTES);
     uint64_t start = w->at, written = 0;
     for (size_t i = 0; i < p.n; i++) {

@@ -40,6 +40,8 @@ typedef struct sim_node {
     _Atomic uint32_t comp_tail;
     _Atomic uint64_t armed; // ARMED_BIT and the low half of a fence64, or 0
     _Atomic uint64_t heartbeat, cycles, last_done, last_aborted;
+    _Atomic uint64_t
+        announced; // last_done whose completion entry is written; the armed interrupt goes by it
     _Atomic uint64_t instructions, issues, dram_bytes, fallbacks;
 
     // Of the thread that is busy with the ring.

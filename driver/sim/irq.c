@@ -26,7 +26,7 @@ static bool fence_reached(uint32_t done, uint32_t wanted) { return (int32_t)(don
 static bool take_armed(sim_node_t *node) {
     uint64_t armed = atomic_load(&node->armed);
     return (armed & ARMED_BIT) != 0 &&
-           fence_reached((uint32_t)atomic_load(&node->last_done), (uint32_t)armed) &&
+           fence_reached((uint32_t)atomic_load(&node->announced), (uint32_t)armed) &&
            atomic_compare_exchange_strong(&node->armed, &armed, 0);
 }
 
@@ -64,10 +64,13 @@ static void write_entry(sim_node_t *node, const sim_outcome_t *outcome, uint64_t
 
 void sim_irq_complete(sim_node_t *node, const sim_outcome_t *outcome, uint64_t fence, bool wanted,
                       bool irq) {
+    // Who sees the entry sees LAST_DONE; who gets the armed interrupt sees both.
+    if (fence != 0)
+        atomic_store(&node->last_done, fence);
     if (wanted)
         write_entry(node, outcome, fence);
     if (fence != 0)
-        atomic_store(&node->last_done, fence);
+        atomic_store(&node->announced, fence);
     bool armed = take_armed(node);
     if (irq || armed)
         sim_irq_raise(node->card, 1 + node->index);
