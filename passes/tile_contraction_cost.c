@@ -8,7 +8,7 @@
 enum {
     HART_INSTRUCTIONS_AN_OP = 16, // loads, address arithmetic, issue and tickets of one engine op
     LM_RESERVE = 4096,            // bias and rounding of slots
-    NEAR = 12,                    // a choice may take a 12th more cycles than the best
+    NEAR = 16,                    // a choice may take a 16th more cycles than the best
 };
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -228,7 +228,7 @@ static size_t columns(const contraction_shape_t *s, int64_t *out) {
     if (s->oh == 1)
         return ladder(s->ow, s->ow >= 16 ? 8 : 1, out);
     size_t n = 0;
-    for (int64_t parts = 1; parts <= 8 && (parts == 1 || s->ow / parts >= 14); parts *= 2)
+    for (int64_t parts = 1; parts <= 8 && (parts == 1 || s->ow / parts >= 7); parts++)
         out[n++] = ceil_div(s->ow, parts);
     return n;
 }
@@ -259,7 +259,7 @@ typedef struct best {
 static void take(best_t *best, const contraction_tiling_t *t) {
     if (t->cycles < best->cycles)
         best->cycles = t->cycles;
-    uint64_t worth = t->cycles + t->moved / 64 + t->hart;
+    uint64_t worth = t->cycles + t->moved / 64 + 2 * t->hart;
     if (t->cycles > best->limit || worth >= best->worth)
         return;
     best->worth = worth;

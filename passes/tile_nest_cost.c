@@ -49,46 +49,57 @@ static int64_t tile_count(const nest_t *n) {
     return count;
 }
 
-// The strides of one side of a copy, largest first; dims that the view does not vary over are not
-// copied.
-static void copy_dims(const nest_t *n, const tv_t *v, bool reduced, uint32_t count[5],
-                      int64_t stride[5]) {
+// One copy as the engine sees it: `near` is the side that gives the dims their order (the view in
+// DRAM, or a direct copy's destination), `far` the other one, or NULL for a packed tile in LM.
+typedef struct copy_shape {
+    uint32_t count[5];
+    int64_t near[5], far[5];
+} copy_shape_t;
+
+static int64_t bytes_step(const tv_t *v, uint32_t d) {
+    return tile_nominal(v->strides[d]) * dtype_bytes(v->elem);
+}
+
+// Dims by the near side's strides, largest first; dims that it does not vary over are not copied.
+static copy_shape_t shape_of_copy(const nest_t *n, const tv_t *near, const tv_t *far,
+                                  bool reduced) {
+    copy_shape_t c = {.count = {1, 1, 1, 1, 1}};
     uint32_t used = 0;
-    for (uint32_t i = 0; i < 5; i++) {
-        count[i] = 1;
-        stride[i] = 0;
-    }
     for (uint32_t d = n->rank; d-- > n->p && used < 5;) {
-        int64_t step = tile_nominal(v->strides[d]) * dtype_bytes(v->elem);
+        int64_t step = bytes_step(near, d);
         if (step == 0 || (reduced && d >= n->row))
             continue;
         uint32_t at = 4 - used++;
-        // Insert by stride.
-        while (at < 4 && stride[at + 1] > step) {
-            count[at] = count[at + 1];
-            stride[at] = stride[at + 1];
-            at++;
+        for (; at < 4 && c.near[at + 1] > step; at++) {
+            c.count[at] = c.count[at + 1];
+            c.near[at] = c.near[at + 1];
+            c.far[at] = c.far[at + 1];
         }
-        count[at] = (uint32_t)extent(n, d);
-        stride[at] = step;
+        c.count[at] = (uint32_t)extent(n, d);
+        c.near[at] = step;
+        c.far[at] = far ? bytes_step(far, d) : 0;
     }
+    int64_t step = dtype_bytes(near->elem);
+    for (uint32_t i = 5; !far && i-- > 0;) {
+        c.far[i] = step;
+        step *= c.count[i];
+    }
+    return c;
 }
 
-static isa_cost_t copy_cost(const nest_t *n, uint32_t view, bool out, bool direct) {
-    const tv_t *v = &n->views[view];
+static isa_cost_t copy_cost(const nest_t *n, const tv_t *near, const tv_t *far, bool reduced,
+                            bool out, isa_space_t far_space) {
     const isa_profile_t *p = n->t->profile;
+    copy_shape_t shape = shape_of_copy(n, near, far, reduced);
     xa_desc_t d;
     memset(&d, 0, sizeof d);
-    d.dma.src_type = d.dma.dst_type = (uint8_t)v->elem;
-    copy_dims(n, v, n->reduced[view], d.dma.count, out ? d.dma.dst_stride : d.dma.src_stride);
-    int64_t *lm = out ? d.dma.src_stride : d.dma.dst_stride, step = dtype_bytes(v->elem);
-    for (uint32_t i = 5; i-- > 0;) {
-        lm[i] = step;
-        step *= d.dma.count[i];
-    }
-    isa_space_t near = direct ? ISA_SPACE_DRAM : ISA_SPACE_LM;
-    isa_cost_t c = isa_cost_issue(out ? XA_I_DMA_OUT : XA_I_DMA_IN, &d, out ? near : ISA_SPACE_DRAM,
-                                  out ? ISA_SPACE_DRAM : near, p);
+    d.dma.src_type = d.dma.dst_type = (uint8_t)near->elem;
+    memcpy(d.dma.count, shape.count, sizeof shape.count);
+    memcpy(out ? d.dma.dst_stride : d.dma.src_stride, shape.near, sizeof shape.near);
+    memcpy(out ? d.dma.src_stride : d.dma.dst_stride, shape.far, sizeof shape.far);
+    isa_cost_t c =
+        isa_cost_issue(out ? XA_I_DMA_OUT : XA_I_DMA_IN, &d, out ? far_space : ISA_SPACE_DRAM,
+                       out ? ISA_SPACE_DRAM : far_space, p);
     if (c.cycles <= XA_ISSUE_MAX_CYCLES && c.cycles > p->dma_latency)
         c.cycles -= p->dma_latency; // queued copies overlap their latencies
     return c;
@@ -118,18 +129,33 @@ typedef struct tile_cost {
     uint64_t in, out, vec, dram, issues;
 } tile_cost_t;
 
+static bool add_copy(tile_cost_t *c, isa_cost_t copy, bool out) {
+    *(out ? &c->out : &c->in) += copy.cycles;
+    c->dram += copy.dram_bytes;
+    c->issues++;
+    return copy.cycles <= XA_ISSUE_MAX_CYCLES;
+}
+
+static bool add_copies(const nest_t *n, const nest_work_t *work, tile_cost_t *c) {
+    if (work->direct) // views: the destination, and the source if it is a strided one
+        return add_copy(c,
+                        copy_cost(n, &n->views[0], n->n_views > 1 ? &n->views[1] : NULL, false,
+                                  true, ISA_SPACE_DRAM),
+                        true);
+    bool good = true;
+    for (uint32_t v = 0; v < n->n_views; v++)
+        if (work->is_output[v] || !nest_is_invariant(n, &n->views[v]))
+            good &= add_copy(
+                c,
+                copy_cost(n, &n->views[v], NULL, n->reduced[v], work->is_output[v], ISA_SPACE_LM),
+                work->is_output[v]);
+    return good;
+}
+
 static bool cost_of_tile(const nest_t *n, const nest_work_t *work, tile_cost_t *c) {
     *c = (tile_cost_t){0};
-    for (uint32_t v = 0; v < n->n_views; v++) {
-        if (!work->is_output[v] && nest_is_invariant(n, &n->views[v]))
-            continue;
-        isa_cost_t copy = copy_cost(n, v, work->is_output[v], work->direct);
-        if (copy.cycles > XA_ISSUE_MAX_CYCLES)
-            return false;
-        *(work->is_output[v] ? &c->out : &c->in) += copy.cycles;
-        c->dram += copy.dram_bytes;
-        c->issues++;
-    }
+    if (!add_copies(n, work, c))
+        return false;
     for (uint32_t i = 0; i < work->n_ops; i++) {
         uint64_t cycles = vector_cost(n, work, i);
         if (cycles > XA_ISSUE_MAX_CYCLES)
