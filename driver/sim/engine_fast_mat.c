@@ -314,27 +314,41 @@ static const float *res_row(const plan_t *p, const uint8_t *from, float *room) {
     return room;
 }
 
-// Rows [first, first + rows) and the call's columns from `col`.
-static void run_block(plan_t *p, uint32_t batch, uint32_t first, uint32_t rows, uint32_t col,
+// Where the walk over rows stands: the row of A, of C and of the residual.
+typedef struct cursor {
+    uint32_t i1, i2;
+    const uint8_t *a, *res;
+    uint8_t *c;
+} cursor_t;
+
+static void set_cursor(const plan_t *p, uint32_t batch, uint32_t col, uint32_t i1, cursor_t *at) {
+    const xa_mat_desc_t *d = p->d;
+    at->i1 = i1;
+    at->i2 = 0;
+    at->a = p->a + batch * p->a_batch + i1 * p->a_m1;
+    at->c = p->c + (int64_t)batch * d->c_bs + i1 * (int64_t)d->c_m1s + (size_t)col * p->c_size;
+    if (p->res != NULL)
+        at->res = p->res + batch * p->res_batch + i1 * p->res_m1 + (size_t)col * p->res_size;
+}
+
+// The next `rows` rows, and the call's columns from `col`.
+static void run_block(plan_t *p, uint32_t batch, uint32_t rows, uint32_t col, cursor_t *at,
                       fast_mat_fn_t kernel) {
     const xa_mat_desc_t *d = p->d;
     fast_mat_t *t = &p->call;
     float stage[FAST_ROWS_MAX * STAGE_COLS], res[FAST_ROWS_MAX * STAGE_COLS];
     uint8_t *to[FAST_ROWS_MAX];
-    uint32_t i1 = first / d->m2, i2 = first % d->m2;
-    const uint8_t *a = p->a + batch * p->a_batch;
-    uint8_t *c = p->c + (int64_t)batch * d->c_bs + (size_t)col * p->c_size;
     for (uint32_t i = 0; i < rows; i++) {
-        t->a[i] = a + i1 * p->a_m1 + i2 * p->a_m2;
-        to[i] = c + (int64_t)i1 * d->c_m1s + (int64_t)i2 * d->c_m2s;
-        t->c[i] = to[i];
-        if (t->has_res)
-            t->res[i] = res_row(p,
-                                p->res + batch * p->res_batch + i1 * p->res_m1 + i2 * p->res_m2 +
-                                    (size_t)col * p->res_size,
-                                res + (size_t)i * STAGE_COLS);
-        if (++i2 == d->m2)
-            i1++, i2 = 0;
+        t->a[i] = at->a;
+        t->c[i] = to[i] = at->c;
+        at->a += p->a_m2;
+        at->c += d->c_m2s;
+        if (t->has_res) {
+            t->res[i] = res_row(p, at->res, res + (size_t)i * STAGE_COLS);
+            at->res += p->res_m2;
+        }
+        if (++at->i2 == d->m2)
+            set_cursor(p, batch, col, at->i1 + 1, at);
     }
     if (!p->stage) {
         kernel(t);
@@ -349,25 +363,31 @@ static void run_block(plan_t *p, uint32_t batch, uint32_t first, uint32_t rows, 
     store_stage(p, stage, rows, to);
 }
 
+// What to fetch during a block: first the panel that comes next, then what lies behind this issue.
+static const uint8_t *fetch_ahead(const plan_t *p, uint64_t done, uint64_t line, uint64_t next) {
+    const uint8_t *b = p->call.b, *ahead = NULL;
+    if (done < next)
+        return b + p->b_panel + done;
+    if (p->rows > 1 && p->call.n > 3 * FAST_COLS_MAX / 4)
+        ahead = fast_ahead_take(p->state, line);
+    return ahead == NULL ? b : ahead;
+}
+
 static void run_columns(plan_t *p, uint32_t batch, uint32_t col, uint32_t n, const uint8_t *b) {
     const fast_mat_kernels_t *mat = p->kernels->mat;
     uint32_t vectors = (n + mat->vector - 1) / mat->vector;
-    uint32_t most = mat->rows[vectors], blocks = (p->rows + most - 1) / most;
+    uint32_t blocks = (p->rows + mat->rows[vectors] - 1) / mat->rows[vectors];
+    uint32_t low = p->rows / blocks, higher = p->rows % blocks; // even heights: none has few rows
     const fast_mat_fn_t *kernels = p->bytes ? mat->u8_i8[vectors] : mat->f32[vectors];
     uint64_t line = (uint64_t)FAST_MAT_LINE * p->d->k * p->call.n_r;
+    bool last = p->width == 0 || col + n >= p->d->n || p->rows == 1;
+    cursor_t at = {0};
     set_columns(p, col, n, b);
-    uint64_t next = p->width == 0 || col + n >= p->d->n || p->rows == 1 ? 0 : (uint64_t)p->b_panel;
-    for (uint32_t i = 0; i < blocks; i++) { // of even height, so that no block has few rows
-        p->call.prefetch = p->call.b;
-        if (i * line < next) // first the panel that comes next, then what lies behind this issue
-            p->call.prefetch = p->call.b + p->b_panel + i * line;
-        else if (vectors == 4 && p->rows > 1) {
-            const uint8_t *ahead = fast_ahead_take(p->state, line);
-            p->call.prefetch = ahead == NULL ? p->call.prefetch : ahead;
-        }
-        uint32_t first = (uint32_t)((uint64_t)p->rows * i / blocks);
-        uint32_t end = (uint32_t)((uint64_t)p->rows * (i + 1) / blocks);
-        run_block(p, batch, first, end - first, col, kernels[end - first]);
+    set_cursor(p, batch, col, 0, &at);
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint32_t rows = low + (i < higher);
+        p->call.prefetch = fetch_ahead(p, i * line, line, last ? 0 : (uint64_t)p->b_panel);
+        run_block(p, batch, rows, col, &at, kernels[rows]);
     }
 }
 
