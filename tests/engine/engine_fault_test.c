@@ -209,6 +209,9 @@ static void check_multicast(const sim_engine_set_t *set) {
         *machine_at(&machine, DRAM(i)) = (uint8_t)(i + 1);
     d.dma.multicast = 0x5; // this core and core 2
     want("multicast", XA_I_DMA_IN, &d, LM(256), DRAM(0), 0, ISA_FAULT_NONE, 0);
+    for (int i = 0; i < 2; i++)
+        if (set->settle) // as the card does before a hart looks at its LM
+            set->settle(&peers[i].ctx);
     for (int i = 0; i < 128; i++)
         failures += machine.lm[256 + i] != i + 1 || peers[1].lm[256 + i] != i + 1 ||
                     peers[0].lm[256 + i] != 0;
