@@ -718,11 +718,12 @@ static void load_fixed(loops_t *l) {
     }
 }
 
-static bool walks_can_chunk(const loops_t *l) {
+// Scans and places of extremes see their rows at once; chunks are parts of one dim.
+static bool needs_whole_rows(const loops_t *l) {
     for (const ir_op_t *op = l->t->graph->first; op->code != IR_yield; op = op->next)
         if (op->code == IR_argreduce || op->code == IR_cumulate)
-            return false;
-    return l->n.rank - l->n.row == 1;
+            return true;
+    return l->n.rank - l->n.row != 1;
 }
 
 status_t tile_loops(tile_t *t) {
@@ -734,8 +735,12 @@ status_t tile_loops(tile_t *t) {
     find_domain(&l);
     build_nest(&l);
     nest_work_t work = work_of(&l);
+    l.n.whole_rows = needs_whole_rows(&l);
     t->cycles = nest_search(&l.n, &work, tile_limit(&l));
-    if (l.n.chunk && !walks_can_chunk(&l))
+    if (l.n.rank - l.n.row > NEST_TILE_RANK)
+        return tile_fail(t, STATUS_UNSUPPORTED, "reshape the operand to fewer dims",
+                         "a reduction over more than %d strided dims", NEST_TILE_RANK);
+    if (l.n.chunk && l.n.whole_rows)
         return tile_fail(t, STATUS_LIMIT, "give dynamic dims a value with --dim",
                          "rows of this operator do not fit local memory");
     snprintf(t->tiling, sizeof t->tiling, "tile %lld of dim %u of %u, chunk %lld",

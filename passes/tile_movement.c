@@ -204,13 +204,13 @@ static void gather_tile(tile_t *t, const gather_t *g, const nest_t *n) {
         dst = tv_insert(dst, 0, one, ir_const(m, 0));
     // The engine reads index lists from LM.
     int64_t most = g->axis < n->p ? 1 : g->axis == n->p ? n->tile : n->dims[g->axis]->max;
-    tv_t list = tile_lm(t, index.elem, 1, &most);
-    list.dims[0] = index.dims[0];
     for (uint32_t i = 0; i < g->n_loops; i++) {
         const ir_expr_t *at = tile_for(t, "g", ir_const(m, 0), g->count[i], 1);
         index.offset = ir_add(m, index.offset, ir_mul(m, at, g->index_step[i]));
         dst.offset = ir_add(m, dst.offset, ir_mul(m, at, g->dst_step[i]));
     }
+    tv_t list = tile_lm(t, index.elem, 1, &most);
+    list.dims[0] = index.dims[0];
     (void)tile_dma_in(t, list, index, false);
     ir_value_t *operands[3] = {tv_emit(&t->b, &dst), tv_emit(&t->b, &src), tv_emit(&t->b, &list)};
     ir_op_t *dma =

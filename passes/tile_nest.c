@@ -129,7 +129,7 @@ void nest_choose(nest_t *n, int64_t limit) {
     }
     n->p = d;
     n->tile = least(limit / whole, tile_bound(n->dims[d], limit));
-    n->tile = n->tile > 0 ? n->tile : 1;
+    n->tile = n->tile > 0 && n->rank - d <= NEST_TILE_RANK ? n->tile : 1;
     share_out(n, whole);
 }
 
@@ -146,7 +146,9 @@ void nest_begin(nest_t *n) {
         n->index[d] = d == 0 ? rest : ir_mod(m, rest, n->dims[d]);
         rest = ir_floordiv(m, rest, n->dims[d]);
     }
-    n->count = ir_min(m, ir_const(m, n->tile), ir_sub(m, n->dims[n->p], n->index[n->p]));
+    n->count = ir_const(m, 1);
+    if (n->tile > 1)
+        n->count = ir_min(m, ir_const(m, n->tile), ir_sub(m, n->dims[n->p], n->index[n->p]));
 }
 
 void nest_end(nest_t *n) { tile_end(n->t); }
@@ -217,6 +219,8 @@ tv_t nest_operand(const nest_t *n, tv_t lm, bool reduced) {
                 lm.strides[i] = ir_const(n->t->m, 0);
             lm.dims[i] = tile_dim(n, d);
         }
+    if (lm.rank > NEST_TILE_RANK) // nest_choose left one element of dim p
+        lm = tv_drop(lm, 0);
     return tv_pad_rank(n->t->m, lm, NEST_TILE_RANK);
 }
 

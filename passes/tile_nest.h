@@ -12,7 +12,8 @@ enum { NEST_MAX_VIEWS = 48, NEST_TILE_RANK = 4 };
 typedef struct nest {
     tile_t *t;
     uint32_t rank;
-    uint32_t row; // dims [row, rank) are reduced together; rank when nothing is
+    uint32_t row;    // dims [row, rank) are reduced together; rank when nothing is
+    bool whole_rows; // rows cannot be walked in chunks
     const ir_expr_t *dims[TV_MAX_RANK];
     uint32_t n_views;
     tv_t views[NEST_MAX_VIEWS];

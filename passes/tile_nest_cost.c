@@ -173,7 +173,7 @@ static uint64_t hart_share(const nest_t *n, const tile_cost_t *c, uint64_t round
 uint64_t nest_cost(const nest_t *n, const nest_work_t *work) {
     const isa_profile_t *p = n->t->profile;
     tile_cost_t c;
-    if (!cost_of_tile(n, work, &c))
+    if ((n->chunk && n->whole_rows) || !cost_of_tile(n, work, &c))
         return UINT64_MAX;
     int64_t cores = p->cores ? p->cores : 2, tiles = tile_count(n);
     uint64_t rounds = (uint64_t)((tiles + cores - 1) / cores);
@@ -192,7 +192,8 @@ uint64_t nest_search(nest_t *n, const nest_work_t *work, int64_t most) {
                                      12288, 16384, 24576, 32768, 65536, 131072};
     uint64_t cycles[COUNT_OF(limits) + 1], best = UINT64_MAX, best_worth = UINT64_MAX;
     nest_t choice = *n;
-    nest_choose(&choice, most < limits[0] ? most : limits[0]); // always legal in size
+    // Always legal in size.
+    nest_choose(&choice, most < limits[0] || n->whole_rows ? most : limits[0]);
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < COUNT_OF(limits) && (i == 0 || limits[i] <= most); i++) {
             nest_t trial = *n;
