@@ -101,8 +101,7 @@ static ir_value_t *border_part(decompose_t *dc, const char *mode, ir_value_t *x,
     dims[d] = n;
     const ir_type_t *type = ir_type_tensor(m, x->type->elem, x->type->rank, dims);
     if (strcmp(mode, "edge") == 0) {
-        ir_value_t *last =
-            dc_slice(dc, x, d, before ? zero : ir_addc(m, size, -1), ir_const(m, 1));
+        ir_value_t *last = dc_slice(dc, x, d, before ? zero : ir_addc(m, size, -1), ir_const(m, 1));
         return ir_build1(&dc->b, IR_expand, 1, &last, type);
     }
     // reflect: backwards from the second element, or from the last but one

@@ -110,8 +110,9 @@ static ref_tensor_t *random_tensor(dtype_t elem, uint32_t rank, const int64_t *d
         if (dtype_is_float(elem))
             num_store_f64(elem, t->data, (uint64_t)i, (double)r / (1 << 23) - 1, 0);
         else if (elem == DTYPE_I64 || elem == DTYPE_I32)
-            num_store_i64(elem, t->data, (uint64_t)i, (int64_t)(r % (elem == DTYPE_I64 ? 4 : 8)) -
-                                                          (elem == DTYPE_I64 ? 0 : 4), 0);
+            num_store_i64(elem, t->data, (uint64_t)i,
+                          (int64_t)(r % (elem == DTYPE_I64 ? 4 : 8)) - (elem == DTYPE_I64 ? 0 : 4),
+                          0);
         else
             num_store_bits(elem, t->data, (uint64_t)i, r & (elem == DTYPE_BOOL ? 1 : 255));
     }
@@ -129,7 +130,8 @@ static void bind_constants(ir_module_t *m, uint32_t n, uint64_t *seed) {
         ref_tensor_t *t = random_tensor(arg->type->elem, arg->type->rank, dims, seed);
         ir_builder_t b;
         ir_builder_before(&b, m, block->first);
-        const ir_blob_t *blob = ir_blob_copy(m, t->elem, t->data, num_row_bytes(t->elem, (uint64_t)t->n));
+        const ir_blob_t *blob =
+            ir_blob_copy(m, t->elem, t->data, num_row_bytes(t->elem, (uint64_t)t->n));
         ir_replace_uses(arg, ir_build_const(&b, blob, arg->type));
         block->n_args--;
         ref_tensor_free(t);
