@@ -79,6 +79,9 @@ typedef struct fast_state {
         const uint8_t *at;
         uint64_t bytes;
     } ahead[FAST_AHEAD];
+    // How far the DRAM that is written piece by piece reaches, and how much of it there is: beyond
+    // what caches hold, the rest of it goes around them.
+    uint64_t out_next, out_bytes;
     fast_scratch_t scratch[FAST_BUFFERS];
     _Atomic(fast_parcel_t *) inbox; // what other cores sent, the newest first
 } fast_state_t;

@@ -11,6 +11,11 @@
 
 #define DIMS 5u
 
+// A destination in DRAM that has grown so large will not be found in a cache by who reads it next;
+// pieces of it may lie apart as far as other cores' shares.
+#define CACHED_BYTES (UINT64_C(8) << 20)
+#define PIECE_GAP    (UINT64_C(4) << 20)
+
 // One issue, its sides resolved to host memory.
 typedef struct dma {
     sim_engine_ctx_t *ctx;
@@ -216,6 +221,15 @@ static bool set_valid(dma_t *dma) {
     return any;
 }
 
+static bool outgrows_caches(fast_state_t *state, const xa_dma_desc_t *d, uint64_t to) {
+    uint64_t bytes = dtype_bytes((dtype_t)d->dst_type);
+    for (unsigned i = 0; i < DIMS; i++)
+        bytes *= d->count[i];
+    state->out_bytes = to - state->out_next < PIECE_GAP ? state->out_bytes + bytes : bytes;
+    state->out_next = to + bytes;
+    return state->out_bytes > CACHED_BYTES;
+}
+
 static void set_copy(dma_t *dma, bool stream) {
     const xa_dma_desc_t *d = dma->desc;
     dma->copy = (fast_copy_t){.kernels = fast_state(dma->ctx)->kernels,
@@ -270,7 +284,8 @@ bool fast_dma(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_dma_desc_t *d, uin
     if (!supported(d) || (insn == XA_I_DMA_IN && !in_lm(to)) ||
         (d->multicast != 0 && !fast_multicast_ok(ctx, d, to)))
         return false;
-    set_copy(&dma, d->flags & XA_dma_STREAM && !in_lm(to));
+    bool far = !in_lm(to) && outgrows_caches(fast_state(ctx), d, to);
+    set_copy(&dma, far || (d->flags & XA_dma_STREAM && !in_lm(to)));
     if (!fast_copy_supported(&dma.copy) || !take_index(&dma, index) || !indices_ok(&dma) ||
         !take_sides(&dma, to, from, &done))
         return false;

@@ -200,13 +200,12 @@ ROWS_12(DEFINE_U8, 2)
 ROWS_8(DEFINE_U8, 3)
 ROWS_6(DEFINE_U8, 4)
 
-    const fast_mat_kernels_t FAST_NAME(fast_mat_kernels) = {
-        .vector = 16,
-        .cols = 64,
-        .rows = {0, 12, 12, 8, 6},
-        .f32 = {ROWS_12(ENTRY, 1) ROWS_12(ENTRY, 2) ROWS_8(ENTRY, 3) ROWS_6(ENTRY, 4)},
-        .u8_i8 = {ROWS_12(ENTRY_U8, 1) ROWS_12(ENTRY_U8, 2) ROWS_8(ENTRY_U8, 3)
-                      ROWS_6(ENTRY_U8, 4)},
+const fast_mat_kernels_t FAST_NAME(fast_mat_kernels) = {
+    .vector = 16,
+    .cols = 64,
+    .rows = {0, 12, 12, 8, 6},
+    .f32 = {ROWS_12(ENTRY, 1) ROWS_12(ENTRY, 2) ROWS_8(ENTRY, 3) ROWS_6(ENTRY, 4)},
+    .u8_i8 = {ROWS_12(ENTRY_U8, 1) ROWS_12(ENTRY_U8, 2) ROWS_8(ENTRY_U8, 3) ROWS_6(ENTRY_U8, 4)},
 };
 
 #else

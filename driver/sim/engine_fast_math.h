@@ -22,7 +22,7 @@ static ALWAYS_INLINE vf_t vf_poly(vf_t x, const float *c, int n) {
 
 // x = n ln 2 + *out_r, |r| <= ln 2 / 2; NaN stays in r.
 static ALWAYS_INLINE vf_t exp_split(vf_t x, vf_t *out_r) {
-    x = vf_min2(vf_set(89.0f), vf_max2(vf_set(-105.0f), x)); // beyond: infinity and 0 all the same
+    x = vf_min2(vf_set(89), vf_max2(vf_set(-125), x)); // beyond: infinity and 0 all the same
     vf_t n = vf_even(vf_mul(x, vf_set(1.44269504f)));
     *out_r = vf_fnma(n, vf_set(1.42860677e-6f), vf_fnma(n, vf_set(0.693145752f), x));
     return n;
@@ -40,12 +40,12 @@ static ALWAYS_INLINE vf_t vf_exp(vf_t x) {
     return vf_scale2(vf_add(exp_rest(r), vf_set(1)), n);
 }
 
-// e^(x + low) for a small `low`.
-static ALWAYS_INLINE vf_t vf_exp2part(vf_t x, vf_t low) {
-    vf_t r, n = exp_split(x, &r);
-    vf_t e = exp_rest(r);
-    e = vf_fma(low, vf_add(e, vf_set(1)), e);
-    return vf_scale2(vf_add(e, vf_set(1)), n);
+// e^(x + low) = 2^*out_n times what is returned, for a small `low`.
+static ALWAYS_INLINE vf_t exp_parts(vf_t x, vf_t low, vf_t *out_n) {
+    vf_t r, e;
+    *out_n = exp_split(x, &r);
+    e = exp_rest(r);
+    return vf_add(vf_fma(low, vf_add(e, vf_set(1)), e), vf_set(1));
 }
 
 static ALWAYS_INLINE vf_t vf_expm1(vf_t x) {
@@ -98,20 +98,26 @@ static ALWAYS_INLINE vf_t vf_tanh(vf_t x) {
     return vf_select(vf_nan(x), x, vf_with_sign(vf_abs(y), x));
 }
 
-// 1 / (1 + e^-(x + low))
-static ALWAYS_INLINE vf_t sigmoid2part(vf_t x, vf_t low) {
-    vbool_t negative = vf_lt(x, vf_zero());
-    low = vf_select(vf_lt(vf_abs(x), vf_set(200)), low, vf_zero()); // else perhaps not a number
-    vf_t e = vf_exp2part(vf_neg(vf_abs(x)), vf_select(negative, low, vf_neg(low)));
-    vf_t y = vf_div(vf_select(negative, e, vf_set(1)), vf_add(vf_set(1), e));
+static ALWAYS_INLINE vf_t vf_sigmoid(vf_t x) {
+    vf_t e = vf_exp(vf_neg(vf_abs(x)));
+    vf_t y = vf_div(vf_select(vf_lt(x, vf_zero()), e, vf_set(1)), vf_add(vf_set(1), e));
     return vf_select(vf_nan(x), x, y);
 }
 
-static ALWAYS_INLINE vf_t vf_sigmoid(vf_t x) { return sigmoid2part(x, vf_zero()); }
+// x / (1 + e^-(y + low)): scaled last, so that no step before loses bits to a denormal.
+static ALWAYS_INLINE vf_t times_sigmoid(vf_t x, vf_t y, vf_t low) {
+    vbool_t negative = vf_lt(y, vf_zero());
+    low = vf_select(vf_lt(vf_abs(y), vf_set(200)), low, vf_zero()); // else perhaps not a number
+    low = vf_select(negative, low, vf_neg(low));
+    vf_t n, e = exp_parts(vf_neg(vf_abs(y)), low, &n);
+    vf_t share = vf_div(vf_select(negative, e, vf_set(1)), vf_add(vf_set(1), vf_scale2(e, n)));
+    vf_t z = vf_scale2(vf_mul(x, share), vf_select(negative, n, vf_zero()));
+    return vf_select(vf_lt(y, vf_set(-200)), vf_mul(x, vf_zero()), z);
+}
 
 static ALWAYS_INLINE vf_t vf_silu(vf_t x, vf_t p0) {
     vf_t y = vf_mul(p0, x);
-    return vf_mul(x, sigmoid2part(y, vf_fms(p0, x, y)));
+    return times_sigmoid(x, y, vf_fms(p0, x, y));
 }
 
 static ALWAYS_INLINE vf_t vf_softplus(vf_t x) {
@@ -126,8 +132,8 @@ static ALWAYS_INLINE vf_t vf_mish(vf_t x) {
 
 // --- Error function ------------------------------------------------------------------------------
 
-// erfc(z) for 0 <= z; `square` + `low` is z^2.
-static ALWAYS_INLINE vf_t erfc_positive(vf_t z, vf_t square, vf_t low) {
+// erfc(z) = 2^*out_n times what is returned, for 0 <= z; `square` + `low` is z^2.
+static ALWAYS_INLINE vf_t erfc_parts(vf_t z, vf_t square, vf_t low, vf_t *out_n) {
     static const float c[] = {-0.000278265699916f, -0.0008009517877f, 0.00199252101878f,
                               0.00257998426393f,   -0.0237891178113f, 0.0682936671224f,
                               -0.119272827416f,    0.129646537599f,   -0.047562272107f,
@@ -136,7 +142,7 @@ static ALWAYS_INLINE vf_t erfc_positive(vf_t z, vf_t square, vf_t low) {
     // e^(z^2) erfc(z) (1 + 2z), smooth in t
     vf_t t = vf_div(vf_sub(z, vf_set(3)), vf_add(z, vf_set(3)));
     vf_t y = vf_div(vf_poly(t, c, 11), vf_fma(z, vf_set(2), vf_set(1)));
-    return vf_mul(y, vf_exp2part(vf_neg(square), vf_neg(low)));
+    return vf_mul(y, exp_parts(vf_neg(square), vf_neg(low), out_n));
 }
 
 static ALWAYS_INLINE vf_t vf_erf(vf_t x) {
@@ -145,7 +151,8 @@ static ALWAYS_INLINE vf_t vf_erf(vf_t x) {
                               0.128379165848f}; // 1.2e-9
     vf_t z = vf_min2(vf_set(10), vf_abs(x)), square = vf_mul(z, z);
     vf_t near = vf_fma(z, vf_poly(square, c, 7), z);
-    vf_t far = vf_sub(vf_set(1), erfc_positive(z, square, vf_fms(z, z, square)));
+    vf_t n, far = erfc_parts(z, square, vf_fms(z, z, square), &n);
+    far = vf_sub(vf_set(1), vf_scale2(far, n));
     vf_t y = vf_with_sign(vf_select(vf_lt(z, vf_set(1)), near, far), x);
     return vf_select(vf_nan(x), x, y);
 }
@@ -153,10 +160,13 @@ static ALWAYS_INLINE vf_t vf_erf(vf_t x) {
 static ALWAYS_INLINE vf_t vf_gelu(vf_t x) {
     vf_t a = vf_min2(vf_set(15), vf_abs(x)), square = vf_mul(a, a);
     vf_t half = vf_set(0.5f), low = vf_fms(a, a, square);
-    vf_t e =
-        erfc_positive(vf_mul(a, vf_set(0.707106781f)), vf_mul(square, half), vf_mul(low, half));
+    vf_t n, e = erfc_parts(vf_mul(a, vf_set(0.707106781f)), vf_mul(square, half), vf_mul(low, half),
+                           &n);
     e = vf_mul(e, half);
-    vf_t y = vf_mul(x, vf_select(vf_lt(x, vf_zero()), e, vf_sub(vf_set(1), e)));
+    vf_t below = vf_scale2(vf_mul(x, e), n); // scaled last, as above
+    vf_t y = vf_mul(x, vf_sub(vf_set(1), vf_scale2(e, n)));
+    y = vf_select(vf_lt(x, vf_zero()), below, y);
+    y = vf_select(vf_eq(x, vf_set(-INFINITY)), vf_set(NAN), y); // -inf * 0
     return vf_select(vf_nan(x), x, y);
 }
 
@@ -171,7 +181,7 @@ static ALWAYS_INLINE vf_t vf_gelu_tanh(vf_t x) {
     q_low = vf_fma(vf_set(c1_low), square, vf_add(q_low, vf_set(c0_low)));
     p_low = vf_add(p_low, vf_fma(vf_set(c1), square_low, q_low));
     vf_t y = vf_mul(z, p), y_low = vf_fma(z, p_low, vf_fms(z, p, y));
-    return vf_mul(x, sigmoid2part(y, y_low));
+    return times_sigmoid(x, y, y_low);
 }
 
 // x * min(max(x / 6 + 0.5, 0), 1), without the cancellation near -3.
