@@ -32,6 +32,23 @@
         }                                                                                          \
     }
 
+// Bytes of whole numbers.
+#define NARROW_8(name, low, high)                                                                  \
+    static void name(void *d, const float *a, size_t n) {                                          \
+        uint8_t *to = d, part[VF_WIDTH];                                                           \
+        for (size_t i = 0; i < n; i += VF_WIDTH) {                                                 \
+            size_t left = n - i < VF_WIDTH ? n - i : VF_WIDTH;                                     \
+            vf_t x = vf_load_part(a + i, vf_mask((uint32_t)left));                                 \
+            x = vf_select(vf_nan(x), vf_zero(), x);                                                \
+            x = vf_min2(vf_set(high), vf_max2(vf_set(low), x));                                    \
+            vi_to_8(left == VF_WIDTH ? to + i : part, vi_from_f_even(x));                          \
+            if (left < VF_WIDTH)                                                                   \
+                memcpy(to + i, part, left);                                                        \
+        }                                                                                          \
+    }
+
+NARROW_8(f32_to_u8, 0, 255)
+NARROW_8(f32_to_i8, -128, 127)
 WIDEN(f16_to_f32, 2, vf_from_f16)
 WIDEN(bf16_to_f32, 2, vf_from_bf16)
 WIDEN(i32_to_f32, 4, vf_from_i32)
@@ -159,6 +176,8 @@ const fast_move_kernels_t FAST_NAME(fast_move_kernels) = {
     .i8_to_f32 = i8_to_f32,
     .f32_to_f16 = f32_to_f16,
     .f32_to_bf16 = f32_to_bf16,
+    .f32_to_u8 = f32_to_u8,
+    .f32_to_i8 = f32_to_i8,
     .panel_f16 = panel_f16,
     .panel_bf16 = panel_bf16,
     .transpose32 = transpose32,

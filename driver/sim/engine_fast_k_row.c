@@ -163,6 +163,8 @@ TERNARY(SELECT, vf_select(vf_ne(z, vf_zero()), x, y))
 TERNARY(FMA, vf_fma(x, y, z))
 TERNARY(CLIP, vf_min(vf_max(x, y), z))
 TERNARY(LERP, vf_fma(vf_sub(y, x), z, x))
+TERNARY(dequantize, vf_mul(vf_sub(x, z), y))
+TERNARY(quantize, vf_add(vf_even(vf_div(x, y)), z))
 
 // --- Reductions ----------------------------------------------------------------------------------
 
@@ -239,6 +241,8 @@ const fast_row_kernels_t FAST_NAME(fast_row_kernels) = {
                 [XA_TER_FMA] = ternary_FMA,
                 [XA_TER_CLIP] = ternary_CLIP,
                 [XA_TER_LERP] = ternary_LERP},
+    .dequantize = ternary_dequantize,
+    .quantize = ternary_quantize,
     .fold = {R(SUM), R(MAX), R(MIN), R(SUMSQ), R(SUMABS)},
     .merge = {M(SUM), M(MAX), M(MIN), M(SUMSQ), M(SUMABS)},
 };

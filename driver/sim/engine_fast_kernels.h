@@ -94,6 +94,8 @@ typedef struct fast_row_kernels {
     fast_unary_fn_t unary[FAST_FUNCS];
     fast_binary_fn_t binary[FAST_BINARY];
     fast_ternary_fn_t ternary[FAST_TERNARY];
+    fast_ternary_fn_t dequantize; // (a - c) * b
+    fast_ternary_fn_t quantize;   // round_even(a / b) + c
     fast_fold_fn_t fold[FAST_REDS];
     fast_merge_fn_t merge[FAST_REDS];
 } fast_row_kernels_t;
@@ -112,6 +114,9 @@ typedef struct fast_move_kernels {
     void (*i8_to_f32)(float *d, const void *a, size_t n);
     void (*f32_to_f16)(void *d, const float *a, size_t n);
     void (*f32_to_bf16)(void *d, const float *a, size_t n);
+    // Whole numbers to bytes, saturating; NaN to 0.
+    void (*f32_to_u8)(void *d, const float *a, size_t n);
+    void (*f32_to_i8)(void *d, const float *a, size_t n);
     // Pairs of 16-bit k of one panel to two rows of f32: d[k][pw] from a[k/2][pw][2].
     void (*panel_f16)(float *d, const void *a, uint32_t pw, uint32_t pairs);
     void (*panel_bf16)(float *d, const void *a, uint32_t pw, uint32_t pairs);

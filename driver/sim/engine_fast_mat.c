@@ -75,6 +75,16 @@ static fast_box_t row_box(const xa_mat_desc_t *d, uint64_t va, int32_t bs, int32
 
 static bool is_16(uint32_t type) { return type == DTYPE_F16 || type == DTYPE_BF16; }
 
+// Results of u8 x i8: the accumulators, or what the epilogue makes of them.
+static bool bytes_supported(const xa_mat_desc_t *d) {
+    if (!(d->flags & XA_mat_DRAIN))
+        return d->c_type == DTYPE_I32 && !(d->flags & (XA_mat_BIAS | XA_mat_SCALE | XA_mat_RES));
+    bool type = d->c_type == DTYPE_F32 || d->c_type == DTYPE_U8 || d->c_type == DTYPE_I8;
+    return type && d->c_zero >= -65536 && d->c_zero <= 65536 &&
+           !(d->flags & XA_mat_ACC && d->c_type != DTYPE_F32) &&
+           (!(d->flags & XA_mat_RES) || d->res_type == DTYPE_F32 || is_16(d->res_type));
+}
+
 static bool supported(const plan_t *p) {
     const xa_mat_desc_t *d = p->d;
     bool drain = d->flags & XA_mat_DRAIN, panel = d->flags & XA_mat_B_PANEL;
@@ -85,10 +95,9 @@ static bool supported(const plan_t *p) {
         return false;
     if (d->k > INT32_MAX / 64 || d->n > INT32_MAX / 64)
         return false;
-    if (p->bytes) // accumulators only: the epilogue of integers is ref's
-        return panel && d->b_type == DTYPE_I8 && d->c_type == DTYPE_I32 && !drain &&
-               !(d->flags & (XA_mat_BIAS | XA_mat_SCALE | XA_mat_RES)) &&
-               p->kernels->mat->u8_i8[1][1] != NULL;
+    if (p->bytes)
+        return panel && d->b_type == DTYPE_I8 && p->kernels->mat->u8_i8[1][1] != NULL &&
+               bytes_supported(d);
     if ((d->a_type != DTYPE_F32 && !is_16(d->a_type)) || d->b_type != d->a_type)
         return false;
     if (d->c_type != DTYPE_F32 && !(is_16(d->c_type) && drain && !(d->flags & XA_mat_ACC)))
@@ -291,12 +300,48 @@ static void set_columns(plan_t *p, uint32_t col, uint32_t n, const uint8_t *b) {
     t->bias = p->bias == NULL ? NULL : p->bias + col;
 }
 
+// A row of i32 accumulators to f32, with what the kernels of f32 do by themselves.
+static void drain_bytes(const plan_t *p, float *row, const float *res) {
+    const fast_row_kernels_t *k = p->kernels->row;
+    const fast_mat_t *t = &p->call;
+    if (t->bias != NULL) {
+        for (uint32_t j = 0; j < t->n; j++) {
+            uint32_t sum, bias;
+            memcpy(&sum, row + j, sizeof sum);
+            memcpy(&bias, t->bias + j, sizeof bias);
+            sum += bias;
+            memcpy(row + j, &sum, sizeof sum);
+        }
+    }
+    p->kernels->move->i32_to_f32(row, row, t->n);
+    k->binary[XA_BIN_MUL](row, row, &t->alpha, t->n, false, true);
+    if (t->scale != NULL)
+        k->binary[XA_BIN_MUL](row, row, t->scale, t->n, false, false);
+    if (t->has_res)
+        k->binary[XA_BIN_ADD](row, row, res, t->n, false, false);
+}
+
+static void store_bytes(const plan_t *p, float *row, uint8_t *to) {
+    const fast_move_kernels_t *move = p->kernels->move;
+    const fast_args_t plain = FAST_ARGS_PLAIN(0, 0);
+    float zero = (float)p->d->c_zero;
+    p->kernels->row->unary[XA_FUNC_ROUND](row, row, p->call.n, &plain);
+    p->kernels->row->binary[XA_BIN_ADD](row, row, &zero, p->call.n, false, true);
+    (p->d->c_type == DTYPE_U8 ? move->f32_to_u8 : move->f32_to_i8)(to, row, p->call.n);
+}
+
 static void store_stage(const plan_t *p, float *stage, uint32_t rows, uint8_t *const *to) {
     const fast_mat_t *t = &p->call;
     for (uint32_t i = 0; i < rows; i++) {
         float *row = stage + (size_t)i * STAGE_COLS;
+        if (p->bytes)
+            drain_bytes(p, row, t->res[i]);
         if (p->act != NULL)
             p->act(row, row, t->n, &p->act_args);
+        if (p->d->c_type == DTYPE_U8 || p->d->c_type == DTYPE_I8) {
+            store_bytes(p, row, to[i]);
+            continue;
+        }
         if (p->d->c_type == DTYPE_F16)
             p->kernels->move->f32_to_f16(to[i], row, t->n);
         else if (p->d->c_type == DTYPE_BF16)
@@ -418,10 +463,10 @@ static bool plan_activation(plan_t *p) {
     t->alpha = d->alpha;
     t->act_p0 = d->act_p0;
     t->act_p1 = d->act_p1;
-    p->stage = d->c_type != DTYPE_F32;
+    p->stage = d->c_type != DTYPE_F32 || p->bytes;
     if (d->act == XA_FUNC_NONE)
         return true;
-    if (d->act == XA_FUNC_RELU || d->act == XA_FUNC_CLAMP) {
+    if (!p->bytes && (d->act == XA_FUNC_RELU || d->act == XA_FUNC_CLAMP)) {
         t->act = d->act == XA_FUNC_RELU ? FAST_ACT_RELU : FAST_ACT_CLAMP;
         return true;
     }

@@ -128,6 +128,11 @@ static const float *load_full_row(const fast_kernels_t *k, const fast_vec_operan
 static void store_row(const fast_vec_run_t *run, uint8_t *at, int64_t step, uint32_t n,
                       const sim_row_t *row) {
     dtype_t type = run->d.type;
+    if (run->whole_numbers && step == 1) {
+        const fast_move_kernels_t *move = run->kernels->move;
+        (type == DTYPE_U8 ? move->f32_to_u8 : move->f32_to_i8)(at, row->f, n);
+        return;
+    }
     if (type == DTYPE_F16 && step == 2) {
         run->kernels->move->f32_to_f16(at, row->f, n);
     } else if (type == DTYPE_BF16 && step == 2) {
@@ -457,6 +462,35 @@ static bool convert(sim_engine_ctx_t *ctx, const xa_vec_desc_t *v, uint64_t to, 
     return true;
 }
 
+static bool is_byte(uint32_t type) { return type == DTYPE_U8 || type == DTYPE_I8; }
+
+// Of bytes: their differences are exact in f32.
+static bool quantization(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_vec_desc_t *v, uint64_t to,
+                         uint64_t a, uint64_t b) {
+    bool widen_it = insn == XA_I_V_DEQUANT, has_zero = v->c_addr != 0;
+    uint32_t narrow = widen_it ? v->a_type : v->d_type, wide = widen_it ? v->d_type : v->a_type;
+    fast_vec_run_t run = {.kernels = fast_state(ctx)->kernels, .has_d = true};
+    fast_box_t d = result_box(to, v->d_type, v->count, v->d_stride);
+    if (!is_byte(narrow) || wide != DTYPE_F32 || v->b_type != DTYPE_F32 ||
+        (has_zero && !is_byte(v->c_type)) || (!has_zero && !widen_it) ||
+        repeats(v->count, v->d_stride))
+        return false;
+    run.whole_numbers = !widen_it;
+    run.mode = NUM_SATURATE;
+    if (!has_zero)
+        run.binary = run.kernels->row->binary[XA_BIN_MUL];
+    else
+        run.ternary = widen_it ? run.kernels->row->dequantize : run.kernels->row->quantize;
+    if (!fast_vec_source(ctx, &run.a, a, v->a_type, v->count, v->a_stride) ||
+        !fast_vec_source(ctx, &run.b, b, v->b_type, v->count, v->b_stride) ||
+        (has_zero && !fast_vec_source(ctx, &run.c, v->c_addr, v->c_type, v->count, v->c_stride)) ||
+        !harmless(&run.a, &d) || !harmless(&run.b, &d) || (has_zero && !harmless(&run.c, &d)) ||
+        !fast_vec_target(ctx, &run.d, to, v->d_type, v->count, v->d_stride, false))
+        return false;
+    fast_vec_run(&run, v->count);
+    return true;
+}
+
 static bool reduction(sim_engine_ctx_t *ctx, const xa_vec_desc_t *v, uint64_t to, uint64_t a) {
     fast_vec_run_t run = {.kernels = fast_state(ctx)->kernels, .plain = true};
     fast_box_t d = result_box(to, v->d_type, v->count, v->d_stride);
@@ -484,6 +518,9 @@ bool fast_vector(sim_engine_ctx_t *ctx, xa_insn_t insn, const xa_vec_desc_t *v, 
         return ternary(ctx, v, to, a, b);
     case XA_I_V_CONVERT:
         return convert(ctx, v, to, a);
+    case XA_I_V_DEQUANT:
+    case XA_I_V_QUANT:
+        return quantization(ctx, insn, v, to, a, b);
     case XA_I_V_REDUCE:
         return reduction(ctx, v, to, a);
     case XA_I_V_WREDUCE:

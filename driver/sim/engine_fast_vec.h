@@ -27,6 +27,7 @@ typedef struct fast_vec_run {
     uint32_t red;
     unsigned mode; // of stores
     bool has_d, has_r, clear, plain, whole;
+    bool whole_numbers; // results are, and d is u8 or i8
     fast_vec_operand_t d, a, b, c, r;
 } fast_vec_run_t;
 
