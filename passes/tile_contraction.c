@@ -17,7 +17,7 @@
 #include "ir/access.h"
 #include "passes/tile_emit.h"
 
-enum { MAX_BATCH_DIMS = 4 };
+enum { MAX_BATCH_DIMS = 4, WHOLE_BIAS = 8192 };
 
 typedef struct problem {
     contraction_shape_t shape;
@@ -149,6 +149,7 @@ static void set_bias(tile_t *t, problem_t *p, const ir_value_t *bias) {
     }
     p->bias = v;
     p->shape.bias = true;
+    p->shape.long_bias = v.dims[0]->max > WHOLE_BIAS;
 }
 
 // Matrix product over views a [.., M, K], c [.., M, N]; b's batch dims are broadcast.
@@ -576,11 +577,12 @@ static tv_t c_box(tile_t *t, tv_t dram, image_tile_t it, channel_tile_t ct) {
 typedef struct resident {
     tv_t a, b, bias;
     bool has_a, has_b;
+    bool has_bias; // all of it, else the n tile's part
 } resident_t;
 
 static void product(tile_t *t, const problem_t *p, tv_t c, const resident_t *r, tv_t a, tv_t b,
                     image_tile_t it, channel_tile_t ct, const ir_expr_t *k0,
-                    const ir_expr_t *k_count, const tv_t *res) {
+                    const ir_expr_t *k_count, tv_t bias, const tv_t *res) {
     ir_module_t *m = t->m;
     const contraction_shape_t *s = &p->shape;
     tv_t views[5] = {c_operand(t, c, it, ct), a_operand(t, p, a, it, k_count),
@@ -588,7 +590,7 @@ static void product(tile_t *t, const problem_t *p, tv_t c, const resident_t *r, 
     char roles[32] = "c,a,b";
     uint32_t n = 3;
     if (s->bias) {
-        views[n++] = tv_box(m, r->bias, 0, p->tiling.n_outer ? ir_const(m, 0) : ct.n, ct.count);
+        views[n++] = tv_box(m, bias, 0, r->has_bias ? ct.n : ir_const(m, 0), ct.count);
         strcat(roles, ",bias");
     }
     if (s->residual) {
@@ -614,12 +616,25 @@ static void product(tile_t *t, const problem_t *p, tv_t c, const resident_t *r, 
     }
 }
 
+// Bias as f32 in LM: all of it, or the n tile's part.
+static tv_t load_bias(tile_t *t, const problem_t *p, const task_t *task, const channel_tile_t *ct) {
+    int64_t dims[1] = {ct ? p->tiling.tn : p->n->max};
+    tv_t lm = tile_lm(t, DTYPE_F32, 1, dims), dst = lm, src = task->bias;
+    if (ct)
+        src = tv_box(t->m, src, 0, ct->n, ct->count);
+    dst.dims[0] = src.dims[0];
+    (void)tile_dma_in(t, dst, src, false);
+    return lm;
+}
+
 static void output_tile(tile_t *t, const problem_t *p, const task_t *task, const resident_t *r,
                         image_tile_t it, channel_tile_t ct) {
     ir_module_t *m = t->m;
     const contraction_tiling_t *g = &p->tiling;
     int64_t dims[3] = {g->toh, g->tow, g->tn};
-    tv_t c = tile_lm(t, DTYPE_F32, 3, dims), res;
+    tv_t c = tile_lm(t, DTYPE_F32, 3, dims), bias = r->bias, res;
+    if (p->shape.bias && !g->n_outer && !r->has_bias)
+        bias = load_bias(t, p, task, &ct);
     if (p->shape.residual) {
         res = tile_lm(t, p->res.elem, 3, dims);
         tv_t dst = tv_drop(c_operand(t, res, it, ct), 0);
@@ -634,21 +649,10 @@ static void output_tile(tile_t *t, const problem_t *p, const task_t *task, const
     }
     tv_t a = r->has_a ? r->a : load_a(t, p, task, it, k0, k_count);
     tv_t b = r->has_b ? r->b : load_b(t, p, task, ct, k0, k_count);
-    product(t, p, c, r, a, b, it, ct, k0, k_count, &res);
+    product(t, p, c, r, a, b, it, ct, k0, k_count, bias, &res);
     if (split)
         tile_end(t);
     (void)tile_dma_out(t, c_box(t, task->c, it, ct), tv_drop(c_operand(t, c, it, ct), 0));
-}
-
-// Bias as f32 in LM: all of it, or the n tile's part when that is the outer loop.
-static tv_t load_bias(tile_t *t, const problem_t *p, const task_t *task, const channel_tile_t *ct) {
-    int64_t dims[1] = {ct ? p->tiling.tn : tile_bound(p->n, 1 << 16)};
-    tv_t lm = tile_lm(t, DTYPE_F32, 1, dims), dst = lm, src = task->bias;
-    if (ct)
-        src = tv_box(t->m, src, 0, ct->n, ct->count);
-    dst.dims[0] = src.dims[0];
-    (void)tile_dma_in(t, dst, src, false);
-    return lm;
 }
 
 static void one_task(tile_t *t, const problem_t *p, const task_t *task, const ir_expr_t *outer,
@@ -670,7 +674,8 @@ static void one_task(tile_t *t, const problem_t *p, const task_t *task, const ir
             r.a = load_a(t, p, task, it, zero, p->k);
         r.has_a = !split;
     }
-    if (p->shape.bias)
+    r.has_bias = !g->n_outer && !p->shape.long_bias;
+    if (p->shape.bias && (g->n_outer || r.has_bias))
         r.bias = load_bias(t, p, task, g->n_outer ? &ct : NULL);
     const ir_expr_t *j = tile_for(t, "j", lo, hi, 1);
     if (g->n_outer)
@@ -756,7 +761,7 @@ status_t tile_contraction(tile_t *t) {
                          (long long)p.shape.k, t->profile->lm_bytes);
     const contraction_tiling_t *g = &p.tiling;
     snprintf(t->tiling, sizeof t->tiling,
-             "%s image %lldx%lld n %lld k %lld, %s outer, %lld shares, LM %lld", "tile",
+             "tile image %lldx%lld n %lld k %lld, %s outer, %lld shares, LM %lld",
              (long long)g->toh, (long long)g->tow, (long long)g->tn, (long long)g->tk,
              g->n_outer ? "n" : "image", (long long)g->groups, (long long)g->lm_bytes);
     t->cycles = g->cycles;

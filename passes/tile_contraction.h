@@ -22,6 +22,7 @@ typedef struct contraction_shape {
     int64_t pw;
     dtype_t a_type, b_type, c_type, out_type;
     bool residual, bias;
+    bool long_bias; // an image tile loads the bias of each n tile, not all of it
 } contraction_shape_t;
 
 // What a search picks.

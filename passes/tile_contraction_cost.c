@@ -82,7 +82,7 @@ static int64_t b_bytes(const contraction_shape_t *s, const contraction_tiling_t 
 static bool fits(const contraction_shape_t *s, contraction_tiling_t *t, const isa_profile_t *p) {
     int64_t c = t->toh * t->tow * t->tn * dtype_bytes(s->c_type);
     int64_t res = s->residual ? t->toh * t->tow * t->tn * dtype_bytes(s->out_type) : 0;
-    int64_t bias = s->bias ? s->n * 4 : 0;
+    int64_t bias = !s->bias ? 0 : t->n_outer || s->long_bias ? t->tn * 8 : s->n * 4;
     t->lm_bytes = a_bytes(s, t) + b_bytes(s, t) + c + res + bias + LM_RESERVE;
     // What the inner loop moves wants two slots, so that copies overlap with products.
     bool split_k = t->tk < s->k;
