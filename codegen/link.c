@@ -19,7 +19,8 @@ static status_t temp_file(cg_t *cg, const char *beside, const char *suffix, cons
     char *path = arena_printf(&cg->arena, "%s.XXXXXX%s", beside, suffix);
     int fd = path ? mkstemps(path, (int)strlen(suffix)) : -1;
     if (fd < 0)
-        return fail(cg, STATUS_IO, beside, strerror(errno));
+        return fail(cg, STATUS_IO, arena_printf(&cg->arena, "cannot write '%s'", beside),
+                    strerror(errno));
     *out_path = path;
     FILE *stream = fdopen(fd, "wb");
     if (stream == NULL) {

@@ -151,9 +151,11 @@ static status_t find_input(run_t *run, const char *name, uint32_t *out_index) {
             return STATUS_OK;
     }
     const char *meant = cli_did_you_mean(name, names, run->n_inputs);
-    return DIAG_FAIL(run->diag, STATUS_NOT_FOUND, NULL,
-                     meant != NULL ? arena_printf(run->arena, "did you mean '%s'?", meant) : NULL,
-                     "the program has no input '%s'", name);
+    char *hint = meant != NULL       ? arena_printf(run->arena, "did you mean '%s'?", meant)
+                 : run->n_inputs > 0 ? arena_printf(run->arena, "its first input is '%s'", names[0])
+                                     : arena_printf(run->arena, "it has none");
+    return DIAG_FAIL(run->diag, STATUS_NOT_FOUND, NULL, hint, "the program has no input '%s'",
+                     name);
 }
 
 static status_t load_options(run_t *run) {

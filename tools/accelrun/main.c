@@ -53,11 +53,14 @@ static const cli_program_t program_info = {
     .epilogue = "With --test-data, outputs that do not match are a failure.",
 };
 
-static status_t take(run_t *run, accel_status_t status, const accel_error_t *error) {
-    if (status == ACCEL_OK)
-        return STATUS_OK;
+static status_t fail(run_t *run, accel_status_t status, const accel_error_t *error,
+                     const char *hint) {
     progress_end(&run->progress);
-    return DIAG_FAIL(run->diag, (status_t)status, NULL, NULL, "%s", error->text);
+    return DIAG_FAIL(run->diag, (status_t)status, NULL, hint, "%s", error->text);
+}
+
+static status_t take(run_t *run, accel_status_t status, const accel_error_t *error) {
+    return status == ACCEL_OK ? STATUS_OK : fail(run, status, error, NULL);
 }
 
 // --- Set-up ---
@@ -75,7 +78,10 @@ static void write_log(void *user, const char *text, size_t bytes) {
 static status_t open_all(run_t *run, FILE *trace) {
     accel_error_t error = {0};
     progress_update(&run->progress, "loading %s", run->model);
-    RETURN_IF_ERROR(take(run, accel_program_open(run->model, &run->program, &error), &error));
+    accel_status_t opened = accel_program_open(run->model, &run->program, &error);
+    if (opened != ACCEL_OK)
+        return fail(run, opened, &error,
+                    "accelrun runs what accelc made: accelc MODEL.onnx -o model.bin");
     accel_device_options_t device = {
         .profile = accel_program_profile(run->program),
         .cores = (uint32_t)run->options.cores,
