@@ -25,10 +25,16 @@ show() {
         }'
 }
 
+# Runs a command and shows it, with paths from the current folder.
+run() {
+    echo "\$ $*" | sed "s|$PWD/||g"
+    "$@"
+}
+
 mkdir -p "$work"
-"$bin/accelc" "$here/model.onnx" -o "$work/digits.bin"
+run "$bin/accelc" "$here/model.onnx" -o "$work/digits.bin"
 for picture in "$@"; do
-    echo "$picture"
+    echo
     show "$picture"
-    "$bin/accelrun" "$work/digits.bin" --input "picture=$picture" --labels "$here/labels.txt" --top 3
+    run "$bin/accelrun" "$work/digits.bin" --input "picture=$picture" --labels "$here/labels.txt" --top 3
 done
