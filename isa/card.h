@@ -62,7 +62,7 @@ enum {
 #include "isa/card.def"
 };
 
-// --- Page tables ---
+// --- Page tables ---------------------------------------------------------------------------------
 
 enum {
 #define ISA_PTE(name, bit, meaning) ISA_PTE_##name = 1u << (bit),
@@ -79,7 +79,7 @@ static inline uint32_t isa_pte_index(uint64_t va, uint32_t level) {
     return (uint32_t)(va >> (12 + 9 * level)) & 511u;
 }
 
-// --- Faults ---
+// --- Faults --------------------------------------------------------------------------------------
 
 typedef enum isa_fault {
 #define ISA_FAULT(name, number, scope, text) ISA_FAULT_##name = number,
@@ -118,7 +118,7 @@ typedef struct isa_fault_record {
 } isa_fault_record_t;
 _Static_assert(sizeof(isa_fault_record_t) == 64, "fault record");
 
-// --- Completions ---
+// --- Completions ---------------------------------------------------------------------------------
 
 typedef enum isa_comp_type {
 #define ISA_COMP(name, number, text) ISA_COMP_##name = number,
@@ -143,7 +143,7 @@ typedef struct isa_completion {
 } isa_completion_t;
 _Static_assert(sizeof(isa_completion_t) == 32, "completion entry");
 
-// --- Context descriptor ---
+// --- Context descriptor --------------------------------------------------------------------------
 
 #define ISA_CTX_ROOT_SYS 0x1u // the root table lies in host memory
 #define ISA_CTX_SAVE_SYS 0x2u // the save area lies in host memory
@@ -169,7 +169,7 @@ typedef struct isa_context {
 } isa_context_t;
 _Static_assert(sizeof(isa_context_t) == 64, "context descriptor");
 
-// --- Save area ---
+// --- Save area -----------------------------------------------------------------------------------
 
 // Header,
 // then per core a record and the whole LM. What a core has not got (an empty queue) is zero.

@@ -35,7 +35,7 @@ enum {
 #include "isa/packet.def"
 };
 
-// --- Ring packets ---
+// --- Ring packets --------------------------------------------------------------------------------
 
 typedef struct isa_ring_nop {
     uint8_t op, flags;
@@ -127,7 +127,7 @@ typedef union isa_ring_packet {
     uint64_t words[8];
 } isa_ring_packet_t;
 
-// --- Command-buffer packets ---
+// --- Command-buffer packets ----------------------------------------------------------------------
 
 typedef struct isa_ib_head {
     uint8_t op, flags;
@@ -217,7 +217,7 @@ typedef union isa_ib_packet {
 #include "isa/packet.def"
 _Static_assert(sizeof(isa_ring_packet_t) == ISA_RING_SLOT_BYTES, "ring slot");
 
-// --- Checks ---
+// --- Checks --------------------------------------------------------------------------------------
 
 // True
 // when the packet's op, flags and reserved bytes are as the table says for this node. Sizes and
@@ -226,7 +226,7 @@ bool isa_ring_packet_valid(const isa_ring_packet_t *packet, uint32_t node);
 // True when a whole, well-formed packet of known op stands at the front of `bytes` bytes.
 bool isa_ib_packet_valid(const void *packet, uint64_t bytes);
 
-// --- Buffers that a command buffer names ---
+// --- Buffers that a command buffer names ---------------------------------------------------------
 
 // TIME writes this.
 typedef struct isa_time {

@@ -7,16 +7,16 @@
 
 #include <stdint.h>
 
-// --- Device address map (48-bit VA; the lower half of one address space) -----------------------
+// --- Device address map (48-bit VA; the lower half of one address space) -------------------------
 // LM window: this core's local memory, the same address on each core. Hart and engines.
-#define ISA_LM_BASE     UINT64_C(0x10000000)
-#define ISA_LM_WINDOW   UINT64_C(0x01000000)
+#define ISA_LM_BASE   UINT64_C(0x10000000)
+#define ISA_LM_WINDOW UINT64_C(0x01000000)
 // SRAM window: shared on-card memory. DMA only; a hart access faults.
 #define ISA_SRAM_BASE   UINT64_C(0x20000000)
 #define ISA_SRAM_WINDOW UINT64_C(0x10000000)
 // Page-table range: everything else a program may touch is mapped here by page tables.
-#define ISA_VA_BASE     UINT64_C(0x40000000)
-#define ISA_VA_END      UINT64_C(0x800000000000)
+#define ISA_VA_BASE UINT64_C(0x40000000)
+#define ISA_VA_END  UINT64_C(0x800000000000)
 // Conventional places inside it (the loader chooses; images are position independent).
 #define ISA_VA_IMAGE    UINT64_C(0x40000000)   // text, rodata, data, page aligned
 #define ISA_VA_STACK    UINT64_C(0x70000000)   // stacks, a core each, guard page between
@@ -38,20 +38,20 @@
 // Argument block, in DRAM, read and written by the program (little endian, 8-byte aligned).
 #define ISA_ARGS_MAX_RANK 8
 typedef struct isa_args_io {
-    uint64_t va;       // where the data is; 0: the program places an output in the heap
-    uint64_t bytes;    // capacity at `va`
+    uint64_t va;    // where the data is; 0: the program places an output in the heap
+    uint64_t bytes; // capacity at `va`
     uint64_t dims[ISA_ARGS_MAX_RANK]; // inputs: set by the caller; outputs: set by the program
     uint64_t reserved;
 } isa_args_io_t;
 
 typedef struct isa_args {
-    uint64_t size;      // bytes of this block, with its io entries
+    uint64_t size; // bytes of this block, with its io entries
     uint32_t n_inputs;
     uint32_t n_outputs;
-    uint64_t weights;   // VA of the weights segment
-    uint64_t heap;      // VA of the heap
+    uint64_t weights;    // VA of the weights segment
+    uint64_t heap;       // VA of the heap
     uint64_t heap_bytes; // committed at launch (at least the image's heap_min)
-    uint64_t sync;      // VA of 4 KiB of zeroed memory for the program's own use (counters, locks)
+    uint64_t sync;       // VA of 4 KiB of zeroed memory for the program's own use (counters, locks)
     uint64_t reserved[2];
     isa_args_io_t io[]; // inputs, then outputs
 } isa_args_t;
@@ -61,15 +61,16 @@ _Static_assert(sizeof(isa_args_t) == 64, "args header");
 // --- Environment calls (ecall): number in a7, arguments in a0.., result in a0 --------------------
 #define ISA_ECALL_EXIT 0 // a0 = code: 0 ends this core's part; other codes fault (PROGRAM_EXIT)
 #define ISA_ECALL_LOG  1 // a0 = VA of text, a1 = bytes (at most 1024); result: bytes taken
-#define ISA_ECALL_HEAP 2 // a0 = bytes of heap needed in all; suspends until committed; result 0,
+#define ISA_ECALL_HEAP                                                                             \
+    2                    // a0 = bytes of heap needed in all; suspends until committed; result 0,
                          // or 1 when the owner refused (the program then exits with ISA_EXIT_HEAP)
 #define ISA_ECALL_NODE 3 // a0 = debug map index of the ONNX node that begins (profile marker)
 
 // Exit codes that the runtime explains.
-#define ISA_EXIT_OK       0
-#define ISA_EXIT_HEAP     1 // heap refused
-#define ISA_EXIT_SHAPE    2 // input dims contradict each other or a bound
-#define ISA_EXIT_INDEX    3 // index out of bounds (devlib)
-#define ISA_EXIT_ABORT    4 // abort() in devlib
+#define ISA_EXIT_OK    0
+#define ISA_EXIT_HEAP  1 // heap refused
+#define ISA_EXIT_SHAPE 2 // input dims contradict each other or a bound
+#define ISA_EXIT_INDEX 3 // index out of bounds (devlib)
+#define ISA_EXIT_ABORT 4 // abort() in devlib
 
 #endif
