@@ -35,8 +35,7 @@ static tv_t view_of(bufferise_t *s, const ir_value_t *value) {
     return *(const tv_t *)map_get_ptr(&s->views, value);
 }
 
-static tv_t alloc_ordered(bufferise_t *s, const ir_type_t *tensor, const int64_t *order,
-                          const char *name) {
+static tv_t alloc_ordered(bufferise_t *s, const ir_type_t *tensor, const int64_t *order) {
     const ir_expr_t *strides[IR_MAX_RANK], *step = ir_const(s->m, 1);
     for (uint32_t i = tensor->rank; i-- > 0;) {
         uint32_t d = order ? (uint32_t)order[i] : i;
@@ -49,7 +48,6 @@ static tv_t alloc_ordered(bufferise_t *s, const ir_type_t *tensor, const int64_t
     const ir_type_t *type =
         ir_type_buffer(s->m, IR_SPACE_DRAM, tensor->elem, tensor->rank, tensor->dims, strides);
     ir_value_t *buffer = ir_build1(&b, IR_alloc, 0, NULL, type);
-    (void)name;
     return tv_of(s->m, buffer);
 }
 
@@ -136,7 +134,7 @@ static tv_t place(bufferise_t *s, ir_value_t *value) {
     if (!place_ahead(s, value, &at)) {
         int64_t order[IR_MAX_RANK];
         (void)kernel_result_order(value->def, value->index, value->type->rank, order);
-        at = alloc_ordered(s, value->type, order, value->name);
+        at = alloc_ordered(s, value->type, order);
     }
     map_put_ptr(&s->placed, value, arena_memdup(s->pc->scratch, &at, sizeof at));
     return at;
@@ -192,7 +190,7 @@ static tv_t reshape_view(bufferise_t *s, ir_op_t *op, tv_t x) {
     if (tv_reshape(s->m, x, type->rank, type->dims, &out))
         return out;
     const ir_type_t *from = ir_operand(op, 0)->type;
-    tv_t flat = alloc_ordered(s, from, NULL, "flat");
+    tv_t flat = alloc_ordered(s, from, NULL);
     copy(s, op, x, flat);
     if (!tv_reshape(s->m, flat, type->rank, type->dims, &out)) {
         // Row major to row major: the products are equal even where that is not provable.

@@ -31,7 +31,7 @@ bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, 
     return permuted;
 }
 
-void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
+void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result,
                              const int64_t *order) {
     int64_t orders[MAX_ORDERS], one[IR_MAX_RANK];
     size_t total, at = 0;
@@ -44,7 +44,6 @@ void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, u
         memcpy(orders + at, r == result ? order : one, n * sizeof *one);
         at += n;
     }
-    (void)rank;
     ir_set_ints(m, kernel, "orders", total, orders);
 }
 

@@ -24,7 +24,7 @@ static inline const char *kernel_template(const ir_op_t *kernel) {
 // (those of all results, one after the other); row major when absent. Fills `out` with rank entries
 // and returns true when it is not row major.
 bool kernel_result_order(const ir_op_t *kernel, uint32_t result, uint32_t rank, int64_t *out);
-void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result, uint32_t rank,
+void kernel_set_result_order(ir_module_t *m, ir_op_t *kernel, uint32_t result,
                              const int64_t *order);
 
 // Axes that a row op (softmax, layer_norm, instance_norm, reduce, argreduce, cumulate) needs whole,

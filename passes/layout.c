@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // layout: chooses the order of dims in memory for each kernel result.
 //
-//   before:  %y = kernel(%x, %w) {template = "contraction"} { conv ... } : tensor<f32 [1, 64, 56,
-//   56]> after:   the same with orders = [0, 2, 3, 1]
+//   before:  %y = kernel(%x, %w) {template = "contraction"} {...} : tensor<f32 [1, 64, 56, 56]>
+//   after:   the same with orders = [0, 2, 3, 1]
 //
 // Images (results of convolutions and windows, and what stays in their shape) are channels last, so
 // that channels, which every engine vectorises over, are contiguous. A result that is only
@@ -64,10 +64,10 @@ static void choose(ir_module_t *m, ir_op_t *kernel, map_t *images) {
         ir_value_t *value = kernel->results[r];
         int64_t order[IR_MAX_RANK];
         if (image && value->type->rank == 4) {
-            kernel_set_result_order(m, kernel, r, 4, channels_last);
+            kernel_set_result_order(m, kernel, r, channels_last);
             map_put_ptr(images, value, value);
         } else if (transposed_order(value, order)) {
-            kernel_set_result_order(m, kernel, r, value->type->rank, order);
+            kernel_set_result_order(m, kernel, r, order);
         }
     }
 }

@@ -141,12 +141,7 @@ static void pack_panels(tile_t *t, problem_t *p, const ir_blob_t *blob, int64_t 
 static void set_bias(tile_t *t, problem_t *p, const ir_value_t *bias) {
     if (!bias)
         return;
-    tv_t v = tile_input(t, bias);
-    // A bias in the form [n, 1, 1] or [1, n]: only the dim that is n stays.
-    while (v.rank > 1) {
-        uint32_t drop = ir_expr_equals(v.dims[0], 1) ? 0 : v.rank - 1;
-        v = tv_drop(v, drop);
-    }
+    tv_t v = tile_vector(tile_input(t, bias));
     p->bias = v;
     p->shape.bias = true;
     p->shape.long_bias = v.dims[0]->max > WHOLE_BIAS;
@@ -434,29 +429,20 @@ static channel_tile_t channel_tile(tile_t *t, const problem_t *p, const ir_expr_
 }
 
 // contraction_span() of a run-time count.
-static const ir_expr_t *span_expr(ir_module_t *m, const ir_expr_t *out, int64_t stride,
-                                  int64_t kernel, int64_t dilation, bool border) {
-    if (kernel == 1 && !border)
-        return out;
-    return ir_addc(m, ir_mulc(m, ir_addc(m, out, -1), stride), (kernel - 1) * dilation + 1);
+static const ir_expr_t *span_expr(tile_t *t, const ir_expr_t *out, int64_t stride, int64_t kernel,
+                                  int64_t dilation, bool border) {
+    return kernel == 1 && !border ? out : tile_span_expr(t, out, stride, kernel, dilation);
 }
 
 // One axis of the input box under an output range; a border gives pad and clips the box.
 static tv_t input_axis(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at,
                        const ir_expr_t *count, int64_t stride, int64_t kernel, int64_t pad,
                        bool border, const ir_expr_t **out_pad) {
-    ir_module_t *m = t->m;
-    const ir_expr_t *zero = ir_const(m, 0), *size = src.dims[dim];
-    const ir_expr_t *start = ir_addc(m, ir_mulc(m, at, stride), -pad);
-    *out_pad = zero;
-    if (!border) {
-        src = tv_box(m, src, dim, start, count);
-        return kernel == 1 && stride != 1 ? tv_step(m, src, dim, stride, count) : src;
-    }
-    const ir_expr_t *lo = ir_max(m, start, zero);
-    const ir_expr_t *hi = ir_min(m, ir_add(m, start, count), size);
-    *out_pad = ir_sub(m, lo, start);
-    return tv_box(m, src, dim, lo, ir_max(m, ir_sub(m, hi, lo), zero));
+    if (border)
+        return tile_clip(t, src, dim, at, count, stride, pad, out_pad);
+    *out_pad = ir_const(t->m, 0);
+    src = tv_box(t->m, src, dim, ir_mulc(t->m, at, stride), count);
+    return kernel == 1 && stride != 1 ? tv_step(t->m, src, dim, stride, count) : src;
 }
 
 // The image tile's input, k chunk [k0, k0 + count), in LM as [rows, columns, tk].
@@ -466,8 +452,8 @@ static tv_t load_a(tile_t *t, const problem_t *p, const task_t *task, image_tile
     const contraction_tiling_t *g = &p->tiling;
     int64_t dims[3] = {contraction_span(g->toh, s->sh, s->kh, s->dh, s->border),
                        contraction_span(g->tow, s->sw, s->kw, s->dw, s->border), g->tk};
-    const ir_expr_t *rows = span_expr(t->m, it.n_oh, s->sh, s->kh, s->dh, s->border);
-    const ir_expr_t *cols = span_expr(t->m, it.n_ow, s->sw, s->kw, s->dw, s->border);
+    const ir_expr_t *rows = span_expr(t, it.n_oh, s->sh, s->kh, s->dh, s->border);
+    const ir_expr_t *cols = span_expr(t, it.n_ow, s->sw, s->kw, s->dw, s->border);
     tv_t lm = tile_lm(t, p->a.elem, 3, dims), dst = lm;
     const ir_expr_t *pad[3];
     tv_t src = input_axis(t, task->a, 0, it.oh, rows, s->sh, s->kh, p->pad_h, s->border, &pad[0]);

@@ -4,8 +4,7 @@
 #ifndef PASSES_TILE_CONTRACTION_H
 #define PASSES_TILE_CONTRACTION_H
 
-#include "isa/cost.h"
-#include "support/dtype.h"
+#include "passes/tile_emit.h"
 
 // Sizes that the search sees; run-time dims count as nominal.
 typedef struct contraction_shape {
@@ -40,7 +39,7 @@ typedef struct contraction_tiling {
 // without a border skips those between: its copy has a stride.
 static inline int64_t contraction_span(int64_t out, int64_t stride, int64_t kernel,
                                        int64_t dilation, bool border) {
-    return kernel == 1 && !border ? out : (out - 1) * stride + (kernel - 1) * dilation + 1;
+    return kernel == 1 && !border ? out : tile_span(out, stride, kernel, dilation);
 }
 // Modelled cycles of one tiling on the profile's cores, UINT64_MAX when it does not fit LM or an
 // issue would take too long.

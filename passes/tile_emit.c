@@ -212,6 +212,31 @@ ir_op_t *tile_dma_in_border(tile_t *t, tv_t dst, tv_t src, const ir_expr_t *cons
     return op;
 }
 
+// --- Windows -------------------------------------------------------------------------------------
+
+const ir_expr_t *tile_span_expr(tile_t *t, const ir_expr_t *out, int64_t stride, int64_t kernel,
+                                int64_t dilation) {
+    const ir_expr_t *steps = ir_mulc(t->m, ir_addc(t->m, out, -1), stride);
+    return ir_addc(t->m, steps, (kernel - 1) * dilation + 1);
+}
+
+tv_t tile_clip(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at, const ir_expr_t *count,
+               int64_t stride, int64_t pad, const ir_expr_t **out_pad) {
+    ir_module_t *m = t->m;
+    const ir_expr_t *zero = ir_const(m, 0);
+    const ir_expr_t *start = ir_addc(m, ir_mulc(m, at, stride), -pad);
+    const ir_expr_t *lo = ir_max(m, start, zero);
+    const ir_expr_t *hi = ir_min(m, ir_add(m, start, count), src.dims[dim]);
+    *out_pad = ir_sub(m, lo, start);
+    return tv_box(m, src, dim, lo, ir_max(m, ir_sub(m, hi, lo), zero));
+}
+
+tv_t tile_vector(tv_t v) {
+    while (v.rank > 1)
+        v = tv_drop(v, ir_expr_equals(v.dims[0], 1) ? 0 : v.rank - 1);
+    return v;
+}
+
 // --- Engine ops ----------------------------------------------------------------------------------
 
 static ir_op_t *build_engine(tile_t *t, ir_opcode_t code, const char *roles, uint32_t n,

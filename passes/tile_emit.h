@@ -57,6 +57,19 @@ const ir_expr_t *tile_parfor(tile_t *t, const char *name, const ir_expr_t *count
 void tile_when(tile_t *t, const ir_expr_t *cond);
 void tile_end(tile_t *t);
 
+// Input rows (columns) from the first to the last that `out` outputs of a window read.
+static inline int64_t tile_span(int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
+    return (out - 1) * stride + (kernel - 1) * dilation + 1;
+}
+const ir_expr_t *tile_span_expr(tile_t *t, const ir_expr_t *out, int64_t stride, int64_t kernel,
+                                int64_t dilation);
+// The part of src's dim under window outputs from `at` on, `count` elements with the border, that
+// exists; out_pad: border before it.
+tv_t tile_clip(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at, const ir_expr_t *count,
+               int64_t stride, int64_t pad, const ir_expr_t **out_pad);
+// A vector with dims of 1 around it (a bias as [1, C, 1, 1]) as rank 1.
+tv_t tile_vector(tv_t v);
+
 // Engine ops on views. Copies drop dims of 1, merge what is contiguous on both sides and add loops
 // above five dims.
 ir_op_t *tile_dma_in(tile_t *t, tv_t dst, tv_t src, bool stable);

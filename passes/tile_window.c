@@ -100,26 +100,14 @@ static place_t begin_tasks(tile_t *t, window_t *w) {
     return at;
 }
 
-static tv_t clip_axis(tile_t *t, tv_t src, uint32_t dim, const ir_expr_t *at,
-                      const ir_expr_t *count, int64_t stride, int64_t pad,
-                      const ir_expr_t **out_pad) {
-    ir_module_t *m = t->m;
-    const ir_expr_t *zero = ir_const(m, 0);
-    const ir_expr_t *start = ir_addc(m, ir_mulc(m, at, stride), -pad);
-    const ir_expr_t *lo = ir_max(m, start, zero);
-    const ir_expr_t *hi = ir_min(m, ir_add(m, start, count), src.dims[dim]);
-    *out_pad = ir_sub(m, lo, start);
-    return tv_box(m, src, dim, lo, ir_max(m, ir_sub(m, hi, lo), zero));
-}
-
 // The input under the tile in LM, [rows, columns, tc + 2 pad_c].
 static tv_t load_input(tile_t *t, const window_t *w, const place_t *at) {
     ir_module_t *m = t->m;
-    int64_t dims[3] = {window_span(w->toh, w->sh, w->kh, w->dh),
-                       window_span(w->tow, w->sw, w->kw, w->dw), w->tc + 2 * w->pad_c};
+    int64_t dims[3] = {tile_span(w->toh, w->sh, w->kh, w->dh),
+                       tile_span(w->tow, w->sw, w->kw, w->dw), w->tc + 2 * w->pad_c};
     tv_t lm = tile_lm(t, w->x.elem, 3, dims), dst = lm;
-    dst.dims[0] = ir_addc(m, ir_mulc(m, ir_addc(m, at->n_oh, -1), w->sh), (w->kh - 1) * w->dh + 1);
-    dst.dims[1] = ir_addc(m, ir_mulc(m, ir_addc(m, at->n_ow, -1), w->sw), (w->kw - 1) * w->dw + 1);
+    dst.dims[0] = tile_span_expr(t, at->n_oh, w->sh, w->kh, w->dh);
+    dst.dims[1] = tile_span_expr(t, at->n_ow, w->sw, w->kw, w->dw);
     dst.dims[2] = ir_addc(m, at->n_c, 2 * w->pad_c);
     tv_t src = tv_drop(tv_box(m, w->x, 0, at->n, ir_const(m, 1)), 0);
     if (!w->border && !w->pad_c) {
@@ -130,9 +118,9 @@ static tv_t load_input(tile_t *t, const window_t *w, const place_t *at) {
         return lm;
     }
     const ir_expr_t *pad[3];
-    src = clip_axis(t, src, 0, at->oh, dst.dims[0], w->sh, w->pad_h, &pad[0]);
-    src = clip_axis(t, src, 1, at->ow, dst.dims[1], w->sw, w->pad_w, &pad[1]);
-    src = clip_axis(t, src, 2, at->c, dst.dims[2], 1, w->pad_c, &pad[2]);
+    src = tile_clip(t, src, 0, at->oh, dst.dims[0], w->sh, w->pad_h, &pad[0]);
+    src = tile_clip(t, src, 1, at->ow, dst.dims[1], w->sw, w->pad_w, &pad[1]);
+    src = tile_clip(t, src, 2, at->c, dst.dims[2], 1, w->pad_c, &pad[2]);
     (void)tile_dma_in_border(t, dst, src, pad, w->fill);
     return lm;
 }
@@ -219,8 +207,7 @@ static depthwise_end_t read_end(const ir_op_t *op) {
 }
 
 static tv_t load_channels(tile_t *t, const window_t *w, const place_t *at, tv_t src) {
-    while (src.rank > 1)
-        src = tv_drop(src, ir_expr_equals(src.dims[0], 1) ? 0 : src.rank - 1);
+    src = tile_vector(src);
     tv_t lm = tile_lm(t, DTYPE_F32, 1, (const int64_t[]){w->tc}), dst = lm;
     dst.dims[0] = at->n_c;
     (void)tile_dma_in(t, dst, tv_box(t->m, src, 0, at->c, at->n_c), false);

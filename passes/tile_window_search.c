@@ -54,8 +54,8 @@ static uint64_t side_cycles(const isa_profile_t *p, bool in, int64_t rows, int64
 
 uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_profile_t *p) {
     t->cycles = UINT64_MAX;
-    int64_t rows = window_span(t->toh, s->sh, s->kh, s->dh);
-    int64_t cols = window_span(t->tow, s->sw, s->kw, s->dw), channels = t->tc + 2 * s->pad_c;
+    int64_t rows = tile_span(t->toh, s->sh, s->kh, s->dh);
+    int64_t cols = tile_span(t->tow, s->sw, s->kw, s->dw), channels = t->tc + 2 * s->pad_c;
     int64_t size = dtype_bytes(s->x_type);
     int64_t out = t->toh * t->tow * t->tc * dtype_bytes(s->y_type) * (s->pad_c ? 2 : 1);
     int64_t constants = s->kh * s->kw * t->tc * size + t->tc * 4 + t->toh * t->tow * 4;

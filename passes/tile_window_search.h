@@ -4,10 +4,7 @@
 #ifndef PASSES_TILE_WINDOW_SEARCH_H
 #define PASSES_TILE_WINDOW_SEARCH_H
 
-#include <stdbool.h>
-
-#include "isa/cost.h"
-#include "support/dtype.h"
+#include "passes/tile_emit.h"
 
 // Run-time dims count as nominal.
 typedef struct window_shape {
@@ -22,11 +19,6 @@ typedef struct window_tiling {
     int64_t toh, tow, tc;
     uint64_t cycles; // modelled, all of it
 } window_tiling_t;
-
-// Input rows (columns) under `out` output rows.
-static inline int64_t window_span(int64_t out, int64_t stride, int64_t kernel, int64_t dilation) {
-    return (out - 1) * stride + (kernel - 1) * dilation + 1;
-}
 
 // Sets and returns tiling->cycles; UINT64_MAX when it does not fit LM or an issue takes too long.
 uint64_t window_cost(const window_shape_t *s, window_tiling_t *tiling,
