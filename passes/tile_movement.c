@@ -61,10 +61,11 @@ static status_t bordered_copy(tile_t *t, tv_t dst, tv_t src, const int64_t *lo, 
     nest_t n;
     if (dst.rank == 0)
         return tile_fail(t, STATUS_UNSUPPORTED, NULL, "padding of a scalar");
-    open_nest(t, &n, dst, NULL);
-    nest_choose(&n, COPY_ELEMENTS);
-    if (n.rank - n.p > 5)
-        return tile_fail(t, STATUS_UNSUPPORTED, NULL, "padding of more than five dims");
+    tv_t like = src; // for the cost: a copy without its border
+    memcpy(like.dims, dst.dims, sizeof like.dims);
+    open_nest(t, &n, dst, &like);
+    nest_work_t work = {.is_output = {true, false}, .direct = true};
+    t->cycles = nest_search(&n, &work, COPY_MOST);
     nest_begin(&n);
     tv_t part = nest_box(&n, &dst, false);
     const ir_expr_t *pads[TV_MAX_RANK], *zero = ir_const(m, 0);
@@ -229,8 +230,12 @@ static status_t gather(tile_t *t, const ir_op_t *op) {
     nest_t n = {.t = t, .rank = g.src.rank, .row = g.src.rank};
     memcpy(n.dims, g.dst.dims, sizeof *n.dims * n.rank);
     (void)nest_add(&n, g.dst, false);
+    tv_t like = g.src; // for the cost: neighbours along the axis are apart
+    memcpy(like.dims, g.dst.dims, sizeof like.dims);
+    like.strides[g.axis] = ir_const(t->m, COPY_MOST);
+    (void)nest_add(&n, like, false);
     // At most four dims: the tile and what is inside it.
-    nest_work_t work = {.is_output = {true}, .direct = true};
+    nest_work_t work = {.is_output = {true, false}, .direct = true};
     t->cycles = nest_search(&n, &work, COPY_ELEMENTS);
     nest_begin(&n);
     gather_tile(t, &g, &n);
@@ -383,62 +388,93 @@ static void blend(tile_t *t, tv_t dst, tv_t lo, tv_t hi, tv_t weight, uint32_t a
     (void)tile_vec(t, "ternary", "lerp", "d,a,b,c", 4, views);
 }
 
-// Rows by gathering DMA, columns within LM; [N, C, H, W] seen as [N, H, W, C].
+// One image at a time: rows by gathering DMA, columns within LM; [N, C, H, W] as [N, H, W, C].
+typedef struct image_resize {
+    tv_t src, dst;
+    tv_t rows[3], columns[3]; // as axis_tables() says
+    int64_t in_w, out_w, th, tc;
+    int n_neighbours; // 2: linear
+} image_resize_t;
+
+// Cycles that an element of the view costs a copy in DRAM, at most.
+static int64_t element_cycles(const tile_t *t, const tv_t *v) {
+    const isa_profile_t *p = t->profile;
+    bool scattered = !ir_expr_equals(v->strides[v->rank - 1], 1);
+    int64_t cycles = p->dma_burst_bytes / p->dram_bytes_per_cycle;
+    return scattered && cycles > 1 ? cycles : 1;
+}
+
+// Rows and channels of a tile, so that it fits LM and no issue takes too long.
+static bool choose_resize_tile(tile_t *t, image_resize_t *r) {
+    int64_t in = element_cycles(t, &r->src), out = element_cycles(t, &r->dst);
+    int64_t cycles = r->in_w * in > r->out_w * out ? r->in_w * in : r->out_w * out;
+    int64_t row_bytes = (r->in_w + r->out_w) * (r->n_neighbours > 1 ? 3 : 1) * 4;
+    r->tc = tile_bound(r->src.dims[3], 64);
+    r->tc = r->tc > 0 ? r->tc : 1;
+    for (;; r->tc = (r->tc + 1) / 2) {
+        int64_t fitting = t->profile->lm_bytes / 3 / (row_bytes * r->tc);
+        int64_t quick = XA_ISSUE_MAX_CYCLES / 2 / (cycles * r->tc);
+        r->th = fitting < quick ? fitting : quick;
+        if (r->th > 0 || r->tc == 1)
+            break;
+    }
+    int64_t most = tile_bound(r->dst.dims[1], 64);
+    r->th = r->th > most ? most : r->th;
+    return r->th > 0;
+}
+
+static void resize_tile(tile_t *t, const image_resize_t *r, tv_t d, tv_t s, const ir_expr_t *h0) {
+    const ir_expr_t *zero = ir_const(t->m, 0), *width = ir_const(t->m, r->out_w);
+    tv_t in[2], wide[2];
+    for (int k = 0; k < r->n_neighbours; k++) {
+        tv_t index = load_table(t, r->rows[k], h0, d.dims[0], r->th);
+        in[k] = tile_lm(t, s.elem, 3, (const int64_t[]){r->th, r->in_w, r->tc});
+        in[k].dims[0] = d.dims[0];
+        in[k].dims[2] = d.dims[2];
+        gather_rows(t, in[k], s, index);
+    }
+    if (r->n_neighbours > 1)
+        blend(t, in[0], in[0], in[1], load_table(t, r->rows[2], h0, d.dims[0], r->th), 0);
+    for (int k = 0; k < r->n_neighbours; k++) {
+        tv_t index = load_table(t, r->columns[k], zero, width, r->out_w);
+        wide[k] = tile_lm(t, s.elem, 3, (const int64_t[]){r->th, r->out_w, r->tc});
+        wide[k].dims[0] = d.dims[0];
+        wide[k].dims[2] = d.dims[2];
+        gather_columns(t, wide[k], in[0], index, r->in_w);
+    }
+    if (r->n_neighbours > 1)
+        blend(t, wide[0], wide[0], wide[1], load_table(t, r->columns[2], zero, width, r->out_w), 1);
+    (void)tile_dma_out(t, d, wide[0]);
+}
+
 static status_t resize_image(tile_t *t, const ir_op_t *op, tv_t dst, tv_t src,
                              const axis_map_t *maps, bool linear) {
     ir_module_t *m = t->m;
     static const int64_t last[4] = {0, 2, 3, 1};
-    src = tv_permute(src, last);
-    dst = tv_permute(dst, last);
-    tv_t rows[3], columns[3];
-    axis_tables(t, op, &maps[2], linear, rows);
-    axis_tables(t, op, &maps[3], linear, columns);
-    int64_t in_w = maps[3].in, out_w = maps[3].out, c = tile_bound(src.dims[3], 1 << 20);
-    int64_t row_bytes = (in_w * (linear ? 3 : 1) + out_w * (linear ? 3 : 1)) * 4;
-    int64_t tc = c < 64 ? c : 64;
-    int64_t th = t->profile->lm_bytes / 3 / (row_bytes * tc);
-    if (th < 1) {
-        tc = tc < 16 ? tc : 16;
-        th = t->profile->lm_bytes / 3 / (row_bytes * tc);
-    }
-    if (th < 1)
+    image_resize_t r = {.src = tv_permute(src, last),
+                        .dst = tv_permute(dst, last),
+                        .in_w = maps[3].in,
+                        .out_w = maps[3].out,
+                        .n_neighbours = linear ? 2 : 1};
+    axis_tables(t, op, &maps[2], linear, r.rows);
+    axis_tables(t, op, &maps[3], linear, r.columns);
+    if (!choose_resize_tile(t, &r))
         return tile_fail(t, STATUS_LIMIT, "use a profile with more local memory",
                          "a row of a resized image does not fit local memory");
-    th = th > maps[2].out ? maps[2].out : th > 64 ? 64 : th;
-    const ir_expr_t *n_h = ir_ceildiv(m, dst.dims[1], ir_const(m, th));
-    const ir_expr_t *n_c = ir_ceildiv(m, dst.dims[3], ir_const(m, tc));
-    const ir_expr_t *i = tile_parfor(t, "t", ir_mul(m, dst.dims[0], ir_mul(m, n_h, n_c)));
-    const ir_expr_t *c0 = ir_mulc(m, ir_mod(m, i, n_c), tc);
-    const ir_expr_t *rest = ir_floordiv(m, i, n_c);
-    const ir_expr_t *h0 = ir_mulc(m, ir_mod(m, rest, n_h), th);
+    snprintf(t->tiling, sizeof t->tiling, "resize tile rows %lld c %lld", (long long)r.th,
+             (long long)r.tc);
+    const ir_expr_t *n_h = ir_ceildiv(m, r.dst.dims[1], ir_const(m, r.th));
+    const ir_expr_t *n_c = ir_ceildiv(m, r.dst.dims[3], ir_const(m, r.tc));
+    const ir_expr_t *i = tile_parfor(t, "t", ir_mul(m, r.dst.dims[0], ir_mul(m, n_h, n_c)));
+    const ir_expr_t *c0 = ir_mulc(m, ir_mod(m, i, n_c), r.tc);
+    const ir_expr_t *rest = ir_floordiv(m, i, n_c), *one = ir_const(m, 1);
+    const ir_expr_t *h0 = ir_mulc(m, ir_mod(m, rest, n_h), r.th);
     const ir_expr_t *image = ir_floordiv(m, rest, n_h);
-    const ir_expr_t *nh = ir_min(m, ir_const(m, th), ir_sub(m, dst.dims[1], h0));
-    const ir_expr_t *nc = ir_min(m, ir_const(m, tc), ir_sub(m, dst.dims[3], c0));
-    tv_t s = tv_drop(tv_box(m, src, 0, image, ir_const(m, 1)), 0);
-    tv_t d = tv_drop(tv_box(m, dst, 0, image, ir_const(m, 1)), 0);
-    s = tv_box(m, s, 2, c0, nc);
-    d = tv_box(m, tv_box(m, d, 0, h0, nh), 2, c0, nc);
-    tv_t in[2], wide[2];
-    for (int k = 0; k < (linear ? 2 : 1); k++) {
-        tv_t index = load_table(t, rows[k], h0, nh, th);
-        in[k] = tile_lm(t, src.elem, 3, (const int64_t[]){th, in_w, tc});
-        in[k].dims[0] = nh;
-        in[k].dims[2] = nc;
-        gather_rows(t, in[k], s, index);
-    }
-    if (linear)
-        blend(t, in[0], in[0], in[1], load_table(t, rows[2], h0, nh, th), 0);
-    for (int k = 0; k < (linear ? 2 : 1); k++) {
-        tv_t index = load_table(t, columns[k], ir_const(m, 0), ir_const(m, out_w), out_w);
-        wide[k] = tile_lm(t, src.elem, 3, (const int64_t[]){th, out_w, tc});
-        wide[k].dims[0] = nh;
-        wide[k].dims[2] = nc;
-        gather_columns(t, wide[k], in[0], index, in_w);
-    }
-    if (linear)
-        blend(t, wide[0], wide[0], wide[1],
-              load_table(t, columns[2], ir_const(m, 0), ir_const(m, out_w), out_w), 1);
-    (void)tile_dma_out(t, d, wide[0]);
+    const ir_expr_t *nh = ir_min(m, ir_const(m, r.th), ir_sub(m, r.dst.dims[1], h0));
+    const ir_expr_t *nc = ir_min(m, ir_const(m, r.tc), ir_sub(m, r.dst.dims[3], c0));
+    tv_t s = tv_drop(tv_box(m, r.src, 0, image, one), 0);
+    tv_t d = tv_drop(tv_box(m, r.dst, 0, image, one), 0);
+    resize_tile(t, &r, tv_box(m, tv_box(m, d, 0, h0, nh), 2, c0, nc), tv_box(m, s, 2, c0, nc), h0);
     tile_end(t);
     return STATUS_OK;
 }

@@ -170,10 +170,19 @@ static uint64_t hart_share(const nest_t *n, const tile_cost_t *c, uint64_t round
     return isa_cost_hart(c->issues * HART_INSTRUCTIONS_AN_OP, n->t->profile) * rounds;
 }
 
+// No issue takes too long, also where run-time dims inside a tile are at their bounds.
+static bool is_legal(const nest_t *n, const nest_work_t *work) {
+    nest_t most = *n;
+    tile_cost_t c;
+    for (uint32_t d = n->p; d < n->rank; d++)
+        most.dims[d] = ir_const(n->t->m, tile_bound(n->dims[d], INT32_MAX));
+    return cost_of_tile(&most, work, &c);
+}
+
 uint64_t nest_cost(const nest_t *n, const nest_work_t *work) {
     const isa_profile_t *p = n->t->profile;
     tile_cost_t c;
-    if ((n->chunk && n->whole_rows) || !cost_of_tile(n, work, &c))
+    if ((n->chunk && n->whole_rows) || !is_legal(n, work) || !cost_of_tile(n, work, &c))
         return UINT64_MAX;
     int64_t cores = p->cores ? p->cores : 2, tiles = tile_count(n);
     uint64_t rounds = (uint64_t)((tiles + cores - 1) / cores);
