@@ -39,14 +39,14 @@ ir_value_t *gen_partner(gen_t *g, const ir_value_t *value);
 
 // Each gives a new value, or NULL when it does not suit x.
 typedef ir_value_t *(*gen_fn_t)(gen_t *g, ir_value_t *x);
+// clang-format would make stairs of this list.
+// clang-format off
 #define GEN_KINDS(X)                                                                               \
-    X(unary, 10)                                                                                   \
-    X(binary, 10)                                                                                  \
-    X(clip, 3)                                                                                     \
-    X(conv, 16) X(pool, 6) X(global_pool, 2) X(batch_norm, 4) X(instance_norm, 3) X(lrn, 2)        \
-        X(layer_norm, 4) X(softmax, 4) X(gemm, 6) X(matmul, 8) X(self_matmul, 3) X(reduce, 5)      \
-            X(transpose, 5) X(reshape, 5) X(slice, 4) X(concat, 5) X(pad, 2) X(split, 2)           \
-                X(expand, 2) X(variadic, 2) X(dims1, 2)
+    X(unary, 10) X(binary, 10) X(clip, 3) X(conv, 16) X(pool, 6) X(global_pool, 2)                 \
+    X(batch_norm, 4) X(instance_norm, 3) X(lrn, 2) X(layer_norm, 4) X(softmax, 4) X(gemm, 6)       \
+    X(matmul, 8) X(self_matmul, 3) X(reduce, 5) X(transpose, 5) X(reshape, 5) X(slice, 4)          \
+    X(concat, 5) X(pad, 2) X(split, 2) X(expand, 2) X(variadic, 2) X(dims1, 2)
+// clang-format on
 #define GEN_DECLARE(name, weight) ir_value_t *gen_##name(gen_t *g, ir_value_t *x);
 GEN_KINDS(GEN_DECLARE)
 #undef GEN_DECLARE

@@ -97,15 +97,16 @@ void ref_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, 
 float *ref_floats(const ref_tensor_t *t); // the caller frees it
 
 // Op families: rows of the table in ref_eval.c.
+// clang-format would make stairs of this list.
+// clang-format off
 #define REF_OPS(X)                                                                                 \
-    X(unary)                                                                                       \
-    X(binary)                                                                                      \
-    X(select) X(clip) X(variadic) X(cast) X(dequantize) X(quantize) X(matmul) X(gemm) X(conv)      \
-        X(pool) X(global_pool) X(lrn) X(reduce) X(argreduce) X(softmax) X(batch_norm)              \
-            X(layer_norm) X(instance_norm) X(cumulate) X(const) X(reshape) X(flatten) X(squeeze)   \
-                X(unsqueeze) X(transpose) X(slice) X(split) X(concat) X(pad) X(expand) X(tile)     \
-                    X(gather) X(resize) X(depth_to_space) X(shape) X(size) X(from_dims) X(fill)    \
-                        X(range) X(identity) X(kernel) X(if) X(loop)
+    X(unary) X(binary) X(select) X(clip) X(variadic) X(cast) X(dequantize) X(quantize)             \
+    X(matmul) X(gemm) X(conv) X(pool) X(global_pool) X(lrn) X(reduce) X(argreduce) X(softmax)      \
+    X(batch_norm) X(layer_norm) X(instance_norm) X(cumulate) X(const) X(reshape) X(flatten)        \
+    X(squeeze) X(unsqueeze) X(transpose) X(slice) X(split) X(concat) X(pad) X(expand) X(tile)      \
+    X(gather) X(resize) X(depth_to_space) X(shape) X(size) X(from_dims) X(fill) X(range)           \
+    X(identity) X(kernel) X(if) X(loop)
+// clang-format on
 #define REF_DECLARE(name) status_t ref_##name(ref_op_t *c);
 REF_OPS(REF_DECLARE)
 #undef REF_DECLARE
