@@ -12,8 +12,7 @@
 
 enum { MAX_INPUTS = 64 };
 
-// --- Compiling and loading
-// ---------------------------------------------------------------------------
+// --- Compiling and loading -----------------------------------------------------------------------
 
 static bool emit(ir_module_t *m, const system_options_t *options, const char *path) {
     const char *profile = options->profile ? options->profile : "host";
@@ -79,8 +78,7 @@ void system_close(system_model_t *model) {
     *model = (system_model_t){0};
 }
 
-// --- Running
-// --------------------------------------------------------------------------------------------
+// --- Running -------------------------------------------------------------------------------------
 
 static uint64_t packed_bytes(dtype_t elem, int64_t n) {
     return ((uint64_t)n * dtype_bits(elem) + 7) / 8;
@@ -132,8 +130,7 @@ bool system_check_dense(system_model_t *model) {
     return good;
 }
 
-// --- Comparing
-// ------------------------------------------------------------------------------------------
+// --- Comparing -----------------------------------------------------------------------------------
 
 bool system_compare(const char *title, size_t n, ref_tensor_t *const *got,
                     ref_tensor_t *const *want, const char *const *names,
@@ -203,8 +200,7 @@ bool system_check_nodes(const char *title, const ir_module_t *m, size_t n_inputs
     return good;
 }
 
-// --- Tensors
-// --------------------------------------------------------------------------------------------
+// --- Tensors -------------------------------------------------------------------------------------
 
 static uint64_t next_random(uint64_t *state) {
     *state ^= *state << 13;
