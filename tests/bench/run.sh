@@ -217,7 +217,8 @@ done
 echo "Machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs;" \
     "$(date -u +%F); peer: $([ "$peer" = 1 ] && cut -d ' ' -f 6 "$work"/*.peer.1 | head -n 1 |
         sed 's/^/ONNX Runtime /' || echo none); $rounds rounds of $seconds s;" \
-    "load average before: $load (0 is a quiet machine)."
+    "load average before: $load (0 is a quiet machine);" \
+    "tree: $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)."
 echo
 echo "Wall clock, ms, medians; ratio = ours : peer, and the same of the fastest runs, which other" \
     "work on the machine disturbs least; error = largest |ours - peer| / (1 + |peer|)."
