@@ -339,10 +339,12 @@ static status_t conv_weights(tile_t *t, problem_t *p, const ir_op_t *op, int64_t
     } else {
         // [O, C, KH, KW] -> [(G,) R, K, N]
         static const int64_t perm[4] = {2, 3, 1, 0};
-        if (!ir_expr_same(w.strides[2], ir_mul(t->m, w.strides[3], w.dims[3])))
+        if (s->kh > 1 && s->kw > 1 &&
+            !ir_expr_same(w.strides[2], ir_mul(t->m, w.strides[3], w.dims[3])))
             return tile_fail(t, STATUS_UNSUPPORTED, NULL, "run-time weights are not contiguous");
         tv_t v = tv_permute(w, perm);
         v.dims[1] = ir_mul(t->m, v.dims[0], v.dims[1]);
+        v.strides[1] = w.strides[s->kw == 1 ? 2 : 3];
         v = tv_drop(v, 0);
         if (groups > 1) {
             v = tv_split(t->m, v, 2, ir_floordiv(t->m, v.dims[2], ir_const(t->m, groups)));
