@@ -50,6 +50,7 @@ typedef struct cg {
     uint32_t n_nodes;
     LLVMValueRef *kernels; // function of each node
     uint64_t weights_bytes;
+    bool uses_devlib; // modules of the operator library were linked: C's library may be called
     const ir_expr_t *heap;
 } cg_t;
 

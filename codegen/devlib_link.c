@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator library is bitcode, one module a function, in a table that the build makes from
-// codegen/devlib. Only modules that something names are linked in.
+// codegen/devlib. Only modules that something names are linked in. What these call of C's library
+// the linker takes from picolibc.
 #include <string.h>
 
 #include <llvm-c/BitReader.h>
@@ -54,10 +55,12 @@ status_t cg_devlib_link(cg_t *cg) {
             if (!LLVMIsDeclaration(fn) || LLVMGetIntrinsicID(fn) != 0)
                 continue;
             const cg_devlib_module_t *row = find_module(name);
-            if (row == NULL)
+            if (row == NULL && strncmp(name, "dl_", 3) == 0)
                 return cg_fail(cg, NULL, STATUS_INTERNAL, "the operator library has no '%s'", name);
+            if (row == NULL)
+                continue;
             RETURN_IF_ERROR(link_module(cg, row));
-            again = true;
+            again = cg->uses_devlib = true;
         }
     }
     set_internal(cg);

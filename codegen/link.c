@@ -59,13 +59,16 @@ static status_t run_linker(cg_t *cg, char *object, char *elf) {
                                           "-e",
                                           "_start",
                                           "-o"};
-    char *argv[COUNT_OF(options) + 4];
+    static const char *const libraries[] = {CG_LIBM, CG_LIBC, CG_LIBGCC};
+    char *argv[COUNT_OF(options) + COUNT_OF(libraries) + 4];
     size_t n = 0;
     argv[n++] = arena_strdup(&cg->arena, cg->options->linker ? cg->options->linker : "ld.lld-19");
     for (size_t i = 0; i < COUNT_OF(options); i++)
         argv[n++] = arena_strdup(&cg->arena, options[i]);
     argv[n++] = elf;
     argv[n++] = object;
+    for (size_t i = 0; cg->uses_devlib && i < COUNT_OF(libraries); i++)
+        argv[n++] = arena_strdup(&cg->arena, libraries[i]);
     argv[n] = NULL;
     FILE *errors = tmpfile();
     if (errors == NULL)
