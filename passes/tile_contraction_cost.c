@@ -259,7 +259,7 @@ typedef struct best {
 static void take(best_t *best, const contraction_tiling_t *t) {
     if (t->cycles < best->cycles)
         best->cycles = t->cycles;
-    uint64_t worth = t->cycles + t->moved / 64 + 2 * t->hart;
+    uint64_t worth = t->cycles + t->moved / 64 + t->hart * best->p->hart_cpi_256 / 512;
     if (t->cycles > best->limit || worth >= best->worth)
         return;
     best->worth = worth;
