@@ -562,9 +562,10 @@ static void norm_value(loops_t *l, const ir_op_t *op, tv_t d) {
         (void)binary(l, "mul", y, x, spread(l, s->first));
     else
         (void)fma3(l, y, x, spread(l, s->first), spread(l, s->second));
-    if (scale && bias)
-        (void)fma3(l, d, y, operand(l, scale, false), operand(l, bias, false));
-    else if (scale)
+    if (scale && bias) {
+        tv_t factor = operand(l, scale, false), shift = operand(l, bias, false);
+        (void)fma3(l, d, y, factor, shift);
+    } else if (scale)
         (void)binary(l, "mul", d, y, operand(l, scale, false));
     else if (y.buffer != d.buffer)
         (void)unary(l, "none", d, y);
@@ -587,8 +588,9 @@ static void clip_value(loops_t *l, const ir_op_t *op, tv_t d, bool reduced) {
 }
 
 static void quant_value(loops_t *l, const ir_op_t *op, const char *insn, tv_t d, bool reduced) {
-    tv_t views[4] = {d, operand(l, ir_operand(op, 0), reduced),
-                     operand(l, ir_operand(op, 1), reduced)};
+    tv_t views[4] = {d};
+    views[1] = operand(l, ir_operand(op, 0), reduced);
+    views[2] = operand(l, ir_operand(op, 1), reduced);
     if (ir_operand(op, 2))
         views[3] = operand(l, ir_operand(op, 2), reduced);
     (void)tile_vec(l->t, insn, NULL, ir_operand(op, 2) ? "d,a,b,c" : "d,a,b",
@@ -624,10 +626,13 @@ static void compute(loops_t *l, const ir_op_t *op, tv_t d, bool reduced) {
             unary(l, ir_get_string(op, "func", "none"), d, operand(l, ir_operand(op, 0), reduced));
         copy_floats(l, op, vec);
         break;
-    case IR_binary:
-        (void)binary(l, ir_get_string(op, "op", "add"), d, operand(l, ir_operand(op, 0), reduced),
-                     operand(l, ir_operand(op, 1), reduced));
+    case IR_binary: {
+        // Operands emit loads: one after the other, whatever order a compiler gives arguments.
+        tv_t a = operand(l, ir_operand(op, 0), reduced);
+        tv_t b = operand(l, ir_operand(op, 1), reduced);
+        (void)binary(l, ir_get_string(op, "op", "add"), d, a, b);
         break;
+    }
     case IR_select: {
         tv_t c = operand(l, ir_operand(op, 0), reduced);
         tv_t a = operand(l, ir_operand(op, 1), reduced), b = operand(l, ir_operand(op, 2), reduced);
