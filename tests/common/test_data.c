@@ -30,6 +30,14 @@ void test_data_need(const char *relative, char *out_path, size_t path_bytes) {
     test_skip("test data missing");
 }
 
+const char *test_onnx_data(void) {
+    const char *folder = getenv("ACCEL_ONNX_DATA");
+    struct stat info;
+    if (folder == NULL || stat(folder, &info) != 0)
+        test_skip("the ONNX backend cases are not unpacked ($ACCEL_ONNX_DATA)");
+    return folder;
+}
+
 void test_source_path(const char *relative, char *out_path, size_t path_bytes) {
     join(ACCEL_SOURCE_DIR, relative, out_path, path_bytes);
 }

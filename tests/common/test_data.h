@@ -18,6 +18,10 @@ bool test_data_find(const char *relative, char *out_path, size_t path_bytes);
 // 1 when $ACCEL_REQUIRE_DATA is 1.
 void test_data_need(const char *relative, char *out_path, size_t path_bytes);
 
+// The folder of the unpacked ONNX backend cases, $ACCEL_ONNX_DATA. Skips as test_data_need does
+// when it isn't there.
+const char *test_onnx_data(void);
+
 // "<source tree>/<relative>", for inputs kept in git.
 void test_source_path(const char *relative, char *out_path, size_t path_bytes);
 

@@ -90,11 +90,9 @@ int main(void) {
                    {"pytorch-converted", false, 75},
                    {"pytorch-operator", false, 30},
                    {"node", false, 780}};
-    const char *data = getenv("ACCEL_ONNX_DATA");
+    const char *data = test_onnx_data();
     char path[4096];
     totals_t t = {0};
-    if (data == NULL)
-        test_skip("ACCEL_ONNX_DATA is not set");
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         (void)snprintf(path, sizeof path, "%s/%s", data, folders[i].name);
         test_folder(path, folders[i].must, folders[i].least, &t);

@@ -162,11 +162,9 @@ static bool run_folder(const char *folder, bool verbose, int counts[3]) {
 }
 
 int main(int argc, char **argv) {
-    const char *data = getenv("ACCEL_ONNX_DATA");
+    const char *data = test_onnx_data();
     int counts[3] = {0}, least = 0;
     bool verbose = false;
-    if (data == NULL)
-        test_skip("ACCEL_ONNX_DATA names no folder of ONNX backend cases");
     for (int i = 1; i < argc; i++) {
         char folder[1000];
         if (strcmp(argv[i], "-v") == 0) {

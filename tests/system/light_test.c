@@ -110,9 +110,7 @@ static bool check_random(const char *name, ir_module_t *m) {
 
 static bool check_network(const char *name) {
     char folder[4096], path[4400];
-    const char *data = getenv("ACCEL_ONNX_DATA");
-    if (!data)
-        test_skip("the ONNX backend data is not unpacked ($ACCEL_ONNX_DATA)");
+    const char *data = test_onnx_data();
     snprintf(folder, sizeof folder, "%s/light/test_%s", data, name);
     snprintf(path, sizeof path, "%s/model.onnx", folder);
     diag_t diag;

@@ -43,9 +43,11 @@ static int visit(const char *path, const struct stat *info, int type, struct FTW
 }
 
 int main(void) {
-    const char *folder = getenv("ACCEL_ONNX_DATA");
-    if (folder == NULL || nftw(folder, visit, 16, FTW_PHYS) != 0)
-        test_skip("the ONNX backend cases are not unpacked");
+    const char *folder = test_onnx_data();
+    if (nftw(folder, visit, 16, FTW_PHYS) != 0) {
+        printf("FAILED: cannot walk %s\n", folder);
+        return 1;
+    }
     printf("%d tensors read, %d refused\n", counts.n_read, counts.n_refused);
     for (int type = 1; type < DTYPE_COUNT; type++)
         printf("  %s %d\n", dtype_text((dtype_t)type), counts.n_types[type]);
