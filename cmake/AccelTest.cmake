@@ -36,7 +36,7 @@ endfunction()
 function(accel_test_properties name)
   cmake_parse_arguments(arg "LARGE;ONNX_DATA" "LABEL;TIMEOUT" "" ${ARGN})
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 900) # a hang ends; a slow machine or a sanitizer does not fail a test
   endif()
   set(labels ${arg_LABEL})
   if(arg_LARGE)
