@@ -47,6 +47,9 @@ typedef struct port_mutex {
 typedef struct port_event {
     uint64_t words[16];
 } port_event_t;
+typedef struct port_work {
+    uint64_t words[16];
+} port_work_t;
 
 // What the port calls when the card interrupts.
 typedef struct port_irq {
@@ -63,10 +66,16 @@ typedef enum port_log {
     PORT_LOG_FAULT = 3,   // cause, node, fence
     PORT_LOG_ERROR = 4,   // ERROR register, ERROR_COUNT, FAULT_DROPPED
     PORT_LOG_LOST_BYTES =
-        5 // memory given up since the card could not scrub it: address, bytes, status
+        5,              // memory given up since the card could not scrub it: address, bytes, status
+    PORT_LOG_RESET = 6, // 0 node or 1 card, node, status
+    PORT_LOG_HANG = 7,  // node, fence, 0 no answer to a preemption or 1 deadline
+    PORT_LOG_RETIRED = 8, // page of card memory given up after an error: address
+    PORT_LOG_GONE = 9,    // the card no longer answers
+    PORT_LOG_BANNED = 10, // a client: its id, process
 } port_log_t;
 
 #define PORT_WAIT_FOREVER UINT64_MAX
+#define PORT_WORK_NEVER   UINT64_MAX
 
 typedef struct port_ops {
     uint32_t version; // PORT_VERSION
@@ -122,6 +131,19 @@ typedef struct port_ops {
     void (*irq_sync)(port_t *port);    // [P] returns when none is running
 
     void (*log)(port_t *port, port_log_t id, uint64_t a, uint64_t b, uint64_t c); // [I][D][P]
+
+    // --- Work at a time (rm only) ---
+    // [P] From work_at on, `run` is called in [P], never twice at once for one work.
+    status_t (*work_init)(port_t *port, port_work_t *work, void (*run)(void *user), void *user);
+    void (*work_deinit)(port_t *port, port_work_t *work); // [P] cancels; waits for a running one
+    // [D][P] Sets the time (of now_ns) of the next call, whatever was set before, also from inside
+    // of `run`; PORT_WORK_NEVER: none.
+    void (*work_at)(port_t *port, port_work_t *work, uint64_t when_ns);
+
+    // --- Optional (NULL: the system cannot) ---
+    // [P] Function-level reset (or a slot's), then memory space, bus mastering and interrupts as
+    // they were. STATUS_DEVICE_LOST: nobody answers.
+    status_t (*function_reset)(port_t *port);
 } port_ops_t;
 
 struct port {

@@ -19,23 +19,30 @@
 #define ISA_MSIX_PENDING 0x800u
 #define ISA_MSIX_VECTORS 16u
 
-#define ISA_CARD_ID         UINT32_C(0x4c434341) // "ACCL"
-#define ISA_CARD_VERSION    UINT32_C(0x00010000)
-#define ISA_RESET_MAGIC     UINT32_C(0x52534554)
-#define ISA_NODE_BASE       0x1000u
-#define ISA_NODE_STRIDE     0x400u
-#define ISA_NODE_COMPUTE    0u
-#define ISA_NODE_COPY       1u
-#define ISA_NODE_COUNT      2u
-#define ISA_NODE_CONTROL_ON 1u
-#define ISA_NODE_STATE_OFF  0u
-#define ISA_NODE_STATE_IDLE 1u
-#define ISA_NODE_STATE_BUSY 2u
+#define ISA_CARD_ID              UINT32_C(0x4c434341) // "ACCL"
+#define ISA_CARD_VERSION         UINT32_C(0x00010001)
+#define ISA_RESET_MAGIC          UINT32_C(0x52534554)
+#define ISA_NODE_BASE            0x1000u
+#define ISA_NODE_STRIDE          0x400u
+#define ISA_NODE_COMPUTE         0u
+#define ISA_NODE_COPY            1u
+#define ISA_NODE_COUNT           2u
+#define ISA_NODE_CONTROL_ON      1u
+#define ISA_NODE_STATE_OFF       0u
+#define ISA_NODE_STATE_IDLE      1u
+#define ISA_NODE_STATE_BUSY      2u
+#define ISA_NODE_STATE_RESETTING 3u
+#define ISA_RING_NORMAL          0u
+#define ISA_RING_HIGH            1u
+#define ISA_RING_COUNT           2u // a node
+#define ISA_ECC_PENDING_MAX      16u
 
 // Doorbell page of ring r (0 normal, 1 high) of node n: number 2 * n + r. Two registers in it:
 // TAIL, the slots ever written, modulo 2^32; at most the ring's slots ahead of the head. All slots
-// before it must be visible to DMA before the write. ARM, the low half of a fence64: one interrupt
-// comes when LAST_DONE of the node reaches it (at once if it has), compared modulo 2^32.
+// before it must be visible to DMA before the write. A tail behind the one in force (by less than
+// 2^31) is ignored, so that several processors may ring without a lock. ARM, the low half of a
+// fence64: one interrupt comes when the ring's last done fence (LAST_DONE, HIGH_DONE) reaches it
+// (at once if it has), compared modulo 2^32.
 #define ISA_DOORBELL_BASE        0x10000u
 #define ISA_DOORBELL_STRIDE      0x1000u
 #define ISA_DOORBELL_TAIL        0x0u
@@ -61,6 +68,19 @@ enum {
 #define ISA_ERROR(name, bit, meaning) ISA_ERROR_##name = 1u << (bit),
 #include "isa/card.def"
 };
+enum {
+#define ISA_POWER(name, number, meaning) ISA_POWER_##name = number,
+#include "isa/card.def"
+};
+enum {
+#define ISA_THROTTLE(name, bit, meaning) ISA_THROTTLE_##name = 1u << (bit),
+#include "isa/card.def"
+};
+typedef enum isa_inject {
+#define ISA_INJECT(name, number, meaning) ISA_INJECT_##name = number,
+#include "isa/card.def"
+    ISA_INJECT_COUNT
+} isa_inject_t;
 
 // --- Page tables ---------------------------------------------------------------------------------
 
@@ -128,6 +148,8 @@ typedef enum isa_comp_type {
 
 #define ISA_COMP_PHASE 0x80u // in `flags`: 1 in the first pass over the ring, 0 in the second, ...
 #define ISA_COMP_HIGH  0x01u // from the high ring
+#define ISA_COMP_SAVED                                                                             \
+    (UINT64_C(1) << 32) // in `info` of PREEMPTED: the first RUN_IB behind `fence` was saved
 
 // Completion ring entry. The first 4 bytes, which hold the phase, are written last. The card never
 // waits for room: the owner sizes the ring for all packets that it lets be in flight.
@@ -154,6 +176,9 @@ _Static_assert(sizeof(isa_completion_t) == 32, "completion entry");
 #define ISA_CTX_STATE_SUSPENDED                                                                    \
     1u                        // the save area holds a launch; LAUNCH forgets it, RESUME runs it
 #define ISA_CTX_STATE_LOST 2u // faulted: RUN_IB completes ABORTED from now on
+#define ISA_CTX_STATE_PREEMPTED                                                                    \
+    3u // the save area holds a run that PREEMPT or its quantum stopped; RUN_IB with CONTINUE runs
+       // it
 
 // In host memory, 64-byte aligned; unchanged by the owner while a packet that names it is in a
 // ring.
@@ -181,7 +206,7 @@ _Static_assert(sizeof(isa_context_t) == 64, "context descriptor");
 typedef struct isa_save_header {
     uint64_t magic;
     uint64_t profile_hash;
-    uint32_t cores, launch;
+    uint32_t cores, launch; // cores 0: stopped between packets of the command buffer, no gang
     uint32_t lm_bytes, record_bytes;
     uint32_t reason;           // 1 heap, 2 preempted
     uint32_t wants;            // core that made the heap call
@@ -190,7 +215,8 @@ typedef struct isa_save_header {
     uint32_t stats_entries, log_bytes;
     uint64_t token;     // of PREEMPT
     uint64_t ib_offset; // of the packet in the command buffer that was in work
-    uint64_t reserved[4];
+    uint64_t ib_va;     // of the command buffer
+    uint64_t reserved[3];
 } isa_save_header_t;
 
 #define ISA_SAVE_CORE_RUNNING 0u

@@ -49,7 +49,8 @@ typedef struct isa_ring_run_ib {
     uint32_t bytes;
     uint64_t context;
     uint64_t va;
-    uint64_t reserved1[3];
+    uint64_t quantum;
+    uint64_t reserved1[2];
     uint64_t address;
     uint64_t fence;
 } isa_ring_run_ib_t;

@@ -46,6 +46,9 @@ static void read_info(hw_device_t *device) {
         .nodes = ISA_NODE_COUNT,
         .clock_khz = hw_reg_read(device, ISA_REG_CLOCK_KHZ),
         .vectors = hw_reg_read(device, ISA_REG_VECTORS),
+        .firmware = hw_reg_read(device, ISA_REG_FIRMWARE),
+        .link = hw_reg_read(device, ISA_REG_LINK),
+        .serial = read_pair(device, ISA_REG_SERIAL_LO, ISA_REG_SERIAL_HI),
         .save_core_bytes = hw_reg_read(device, ISA_REG_SAVE_CORE_BYTES),
         .profile_hash = read_pair(device, ISA_REG_PROFILE_HASH_LO, ISA_REG_PROFILE_HASH_HI),
         .memory_bytes = read_pair(device, ISA_REG_MEM_BYTES_LO, ISA_REG_MEM_BYTES_HI),
@@ -61,7 +64,7 @@ static void read_info(hw_device_t *device) {
 // --- Memory and registers of rings ---
 
 static uint64_t node_ring_bytes(void) {
-    return (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t) +
+    return (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t) * ISA_RING_COUNT +
            (UINT64_C(1) << HW_COMP_LOG2) * sizeof(isa_completion_t);
 }
 
@@ -80,8 +83,10 @@ static void place_rings(hw_device_t *device) {
     at += fault_ring_bytes();
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
         hw_node_t *node = &device->nodes[i];
-        node->slots = (isa_ring_packet_t *)(void *)at;
-        at += (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t);
+        for (uint32_t r = 0; r < ISA_RING_COUNT; r++) {
+            node->rings[r].slots = (isa_ring_packet_t *)(void *)at;
+            at += (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t);
+        }
         node->comps = (isa_completion_t *)(void *)at;
         at += (UINT64_C(1) << HW_COMP_LOG2) * sizeof(isa_completion_t);
     }
@@ -90,8 +95,11 @@ static void place_rings(hw_device_t *device) {
 static status_t enable_node(hw_device_t *device, uint32_t n) {
     const hw_node_t *node = &device->nodes[n];
     write_pair(device, ISA_NODE_REG_AT(n, RING_BASE_LO), ISA_NODE_REG_AT(n, RING_BASE_HI),
-               address_of(device, node->slots));
+               address_of(device, node->rings[ISA_RING_NORMAL].slots));
     hw_reg_write(device, ISA_NODE_REG_AT(n, RING_LOG2), HW_RING_LOG2);
+    write_pair(device, ISA_NODE_REG_AT(n, HIGH_BASE_LO), ISA_NODE_REG_AT(n, HIGH_BASE_HI),
+               address_of(device, node->rings[ISA_RING_HIGH].slots));
+    hw_reg_write(device, ISA_NODE_REG_AT(n, HIGH_LOG2), HW_RING_LOG2);
     write_pair(device, ISA_NODE_REG_AT(n, COMP_BASE_LO), ISA_NODE_REG_AT(n, COMP_BASE_HI),
                address_of(device, node->comps));
     hw_reg_write(device, ISA_NODE_REG_AT(n, COMP_LOG2), HW_COMP_LOG2);

@@ -9,6 +9,6 @@ uint64_t hw_fence_extend(uint64_t reference, uint32_t low) {
                                         : reference - (UINT64_C(0x100000000) - ahead);
 }
 
-uint64_t hw_fence_done(hw_device_t *device, uint32_t node) {
-    return LOAD_ACQUIRE(&device->nodes[node].done);
+uint64_t hw_fence_done(hw_device_t *device, uint32_t node, uint32_t ring) {
+    return LOAD_ACQUIRE(&device->nodes[node].rings[ring].done);
 }

@@ -2,7 +2,8 @@
 // The card as every driver sees it: started, fed with packets, and telling its owner what became of
 // them. The owner is rm, or an operating system's own scheduler. Freestanding.
 //
-// Contexts [I], [D], [P] as in driver/port.h. Only hw_start allocates.
+// Contexts [I], [D], [P] as in driver/port.h. Only hw_start allocates. Each node has two rings,
+// ISA_RING_NORMAL and ISA_RING_HIGH; fences grow within a ring.
 #ifndef HW_HW_H
 #define HW_HW_H
 
@@ -21,14 +22,20 @@ typedef enum hw_notice_kind {
     HW_NOTICE_SUSPENDED, // info: bytes of heap needed in all
     HW_NOTICE_FAULT,     // `fault` tells; NULL when the record was lost
     HW_NOTICE_ABORTED,   // not run: its context was lost before
-    HW_NOTICE_ALARM,     // info: bits of the ERROR register; no packet
-    HW_NOTICE_GONE,      // the card no longer answers; no packet
+    HW_NOTICE_EXPIRED,   // its quantum ended, it was saved; info: modelled cycles
+    // The node's normal ring is empty, what it held comes back in order. info: the token; fence:
+    // the last that was done; `saved`: the first behind it was in work and has to be continued.
+    HW_NOTICE_PREEMPTED,
+    HW_NOTICE_CORRUPT, // the card wrote nonsense into this ring's completions; no packet
+    HW_NOTICE_ALARM,   // info: bits of the ERROR register; no packet
+    HW_NOTICE_GONE,    // the card no longer answers; no packet
 } hw_notice_kind_t;
 
 typedef struct hw_notice {
     hw_notice_kind_t kind;
-    uint32_t node;
+    uint32_t node, ring;
     uint32_t cause; // ISA_FAULT_*
+    bool saved;
     uint64_t fence; // fence64
     uint64_t info;
     uint64_t time; // the card's clock
@@ -44,7 +51,8 @@ typedef struct hw_owner {
 
 typedef struct hw_info {
     uint32_t version, features, cores, lm_bytes, nodes, clock_khz, vectors, save_core_bytes;
-    uint64_t profile_hash, memory_bytes, sram_bytes, save_bytes;
+    uint32_t firmware, link;
+    uint64_t profile_hash, memory_bytes, sram_bytes, save_bytes, serial;
     uint8_t profile[16];
 } hw_info_t;
 
@@ -67,12 +75,15 @@ bool hw_isr(hw_device_t *device, uint32_t vector);
 void hw_dpc(hw_device_t *device);
 // [I][D][P] The same as an interrupt, for those who poll.
 void hw_poll(hw_device_t *device);
-// [I][D][P] Asks for one interrupt when the node's work up to `fence` is done. Locks: none held.
-void hw_arm(hw_device_t *device, uint32_t node, uint64_t fence);
+// [I][D][P] Asks for one interrupt when the ring's work up to `fence` is done. Locks: none held.
+void hw_arm(hw_device_t *device, uint32_t node, uint32_t ring, uint64_t fence);
 
 // --- packet.c: ring packets; each reports its completion with `fence` ---
 
 void hw_packet_run_ib(isa_ring_packet_t *out_packet, uint64_t context, uint64_t va, uint32_t bytes);
+// Of a RUN_IB that is about to be submitted: its quantum (0: none), and whether it goes on with the
+// run that its context's save area holds.
+void hw_packet_run_for(isa_ring_packet_t *packet, uint64_t quantum, bool go_on);
 // All virtual, in `context`.
 void hw_packet_copy(isa_ring_packet_t *out_packet, uint64_t context, uint64_t dst, uint64_t src,
                     uint64_t bytes, uint32_t rows, uint32_t dst_pitch, uint32_t src_pitch);
@@ -93,21 +104,44 @@ void hw_ctx_encode(const hw_context_t *context, isa_context_t *out_descriptor);
 // --- ring.c ---
 
 // [D][P] Packets that hw_submit takes now without fail.
-uint32_t hw_credit(hw_device_t *device, uint32_t node);
-// [D][P] Puts the packet into the ring under `fence`, which is above all earlier ones of the node.
+uint32_t hw_credit(hw_device_t *device, uint32_t node, uint32_t ring);
+// [D][P] Puts the packet into the ring under `fence`, which is above all earlier ones of the ring.
 // Never fails with credit. The card begins after hw_kick.
-void hw_submit(hw_device_t *device, uint32_t node, isa_ring_packet_t *packet, uint64_t fence);
+void hw_submit(hw_device_t *device, uint32_t node, uint32_t ring, isa_ring_packet_t *packet,
+               uint64_t fence);
 // [D][P] Rings the doorbell; a simulated card may do the work before this returns. Locks: none
 // held.
-void hw_kick(hw_device_t *device, uint32_t node);
+void hw_kick(hw_device_t *device, uint32_t node, uint32_t ring);
+
+// --- preempt.c ---
+
+// [D][P] Asks the node's normal ring to stop; PREEMPTED comes as a notice with `token` (not 0).
+// Until then the owner submits nothing to that ring. Never fails: a node that does not answer is
+// the owner's to reset. Locks: none held.
+void hw_preempt(hw_device_t *device, uint32_t node, uint32_t token);
+
+// --- reset.c ---
+
+// [P] Stops and resets a node and turns it on again with empty rings; memory is kept. Notices of
+// what was done before come first; *out_aborted: the fence that was in work, or 0. No submission to
+// the node may be in progress. STATUS_TIMEOUT: the node does not come back, reset the card.
+WARN_UNUSED status_t hw_reset_node(hw_device_t *device, uint32_t node, uint64_t *out_aborted);
+// [P] Resets the card, by function-level reset where its register does not help, and starts it
+// again as hw_start did; card memory is lost. Nothing else of the device may be in progress.
+// STATUS_DEVICE_LOST: it does not answer; STATUS_MISMATCH: another card answers.
+WARN_UNUSED status_t hw_reset_card(hw_device_t *device);
+// [D][P] Whether the card still answers.
+bool hw_alive(hw_device_t *device);
+// [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds.
+void hw_gone(hw_device_t *device);
 
 // --- fence.c ---
 
 // The fence64 whose low half is `low` and that lies nearest to `reference`: for systems whose
 // fences have 32 bits and wrap.
 uint64_t hw_fence_extend(uint64_t reference, uint32_t low);
-// [I][D][P] Last fence64 that the node completed, as far as completions were decoded.
-uint64_t hw_fence_done(hw_device_t *device, uint32_t node);
+// [I][D][P] Last fence64 that the ring completed, as far as completions were decoded.
+uint64_t hw_fence_done(hw_device_t *device, uint32_t node, uint32_t ring);
 
 // --- pte.c ---
 
@@ -120,6 +154,14 @@ uint64_t hw_fence_done(hw_device_t *device, uint32_t node);
 uint64_t hw_pte_leaf(uint64_t address, uint32_t flags);
 uint64_t hw_pte_table(uint64_t address, bool in_host);
 
+// --- power.c ---
+
+// [P] ISA_POWER_*: asks for a state; it is in force when hw_telemetry says so. A sleeping card
+// keeps what its rings hold and its memory.
+void hw_power_set(hw_device_t *device, uint32_t state);
+// [P] STATUS_INVALID: outside of what the card allows; STATUS_UNSUPPORTED.
+WARN_UNUSED status_t hw_power_limit_set(hw_device_t *device, uint32_t milliwatts);
+
 // --- telemetry.c ---
 
 typedef struct hw_node_info {
@@ -129,5 +171,22 @@ typedef struct hw_node_info {
 } hw_node_info_t;
 // [D][P] Reads the node's registers.
 void hw_node_query(hw_device_t *device, uint32_t node, hw_node_info_t *out_info);
+// [D][P] One register: does the node make progress?
+uint32_t hw_heartbeat(hw_device_t *device, uint32_t node);
+
+// What a card without the feature lacks is 0.
+typedef struct hw_telemetry {
+    int32_t temperature, temp_slowdown, temp_critical; // millidegrees Celsius
+    uint32_t power_mw, power_limit_mw, power_limit_min_mw, power_limit_max_mw;
+    uint32_t clock_khz, throttle, power_state; // ISA_THROTTLE_*, ISA_POWER_*
+    uint32_t ecc_corrected, ecc_uncorrected, errors, faults_dropped;
+    uint64_t energy_mj;
+} hw_telemetry_t;
+// [D][P]
+void hw_telemetry(hw_device_t *device, hw_telemetry_t *out_telemetry);
+// [D][P] Takes the oldest card address with a double-bit error; false: there is none (any more).
+bool hw_ecc_take(hw_device_t *device, uint64_t *out_address);
+// [P] Plants a fault (ISA_INJECT_*). STATUS_UNSUPPORTED: a real card.
+WARN_UNUSED status_t hw_inject(hw_device_t *device, uint32_t what, uint64_t argument);
 
 #endif

@@ -5,21 +5,25 @@
 
 #include "driver/hw/hw.h"
 
-// Each packet makes one completion entry; twice as many entries as slots are never overrun.
+// Each packet makes one completion entry, a stop of the ring another; four times as many entries as
+// slots of a ring are never overrun.
 #define HW_RING_LOG2  8u
-#define HW_COMP_LOG2  9u
+#define HW_COMP_LOG2  10u
 #define HW_FAULT_LOG2 6u
 
-typedef struct hw_node {
-    port_spin_t spin;    // node spin: tail, rung, ringing
-    uint32_t tail, rung; // slots written; those that the doorbell told of (free-running)
-    bool ringing;        // somebody is in the doorbell's register write
+typedef struct hw_ring {
     isa_ring_packet_t *slots;
-    isa_completion_t *comps;
-    // Under the irq spin; `head` and `done` are read without it.
-    uint32_t comp_head;
+    uint32_t tail, rung; // slots written; those that a doorbell told of (free-running); node spin
+    // Under the irq spin; read without it.
     uint32_t head; // slots that the card consumed
     uint64_t done;
+} hw_ring_t;
+
+typedef struct hw_node {
+    port_spin_t spin; // node spin: tails
+    hw_ring_t rings[ISA_RING_COUNT];
+    isa_completion_t *comps;
+    uint32_t comp_head; // under the irq spin
 } hw_node_t;
 
 struct hw_device {

@@ -33,9 +33,14 @@ static bool kind_of(uint8_t type, hw_notice_kind_t *out_kind) {
     }
 }
 
+static uint32_t ring_of(const isa_completion_t *entry) {
+    return (entry->flags & ISA_COMP_HIGH) != 0 ? ISA_RING_HIGH : ISA_RING_NORMAL;
+}
+
 static void tell(hw_device_t *device, uint32_t number, const isa_completion_t *entry) {
     hw_notice_t notice = {
         .node = number,
+        .ring = ring_of(entry),
         .cause = entry->status,
         .fence = entry->fence,
         .info = entry->info,
@@ -52,10 +57,11 @@ static void decode_node(hw_device_t *device, uint32_t number) {
     hw_node_t *node = &device->nodes[number];
     while (entry_is_new(node)) {
         isa_completion_t entry = node->comps[node->comp_head % ENTRIES];
+        hw_ring_t *ring = &node->rings[ring_of(&entry)];
         node->comp_head++;
         tell(device, number, &entry);
-        STORE_RELEASE(&node->done, entry.fence);
-        STORE_RELEASE(&node->head, entry.head);
+        STORE_RELEASE(&ring->done, entry.fence);
+        STORE_RELEASE(&ring->head, entry.head);
     }
 }
 
@@ -89,6 +95,6 @@ void hw_dpc(hw_device_t *device) {
     hw_unlock(device, &device->irq_spin);
 }
 
-void hw_arm(hw_device_t *device, uint32_t node, uint64_t fence) {
-    hw_reg_write(device, ISA_DOORBELL(node, 0) + ISA_DOORBELL_ARM, (uint32_t)fence);
+void hw_arm(hw_device_t *device, uint32_t node, uint32_t ring, uint64_t fence) {
+    hw_reg_write(device, ISA_DOORBELL(node, ring) + ISA_DOORBELL_ARM, (uint32_t)fence);
 }

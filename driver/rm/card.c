@@ -67,7 +67,8 @@ void rm_card_stop(rm_card_t *card) {
     rm_free(card, card, sizeof *card);
 }
 
-status_t rm_card_start(port_t *port, rm_card_t **out_card) {
+status_t rm_card_start(port_t *port, const rm_options_t *options, rm_card_t **out_card) {
+    (void)options; // the watchdog's
     *out_card = NULL;
     rm_card_t *card = port->ops->mem_alloc(port, sizeof *card);
     if (card == NULL)

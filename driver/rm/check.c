@@ -6,7 +6,7 @@
 
 static uint32_t op_bytes(uint16_t op) {
     switch (op) {
-#define OP_CASE(name, number, type, meaning)                                                       \
+#define OP_CASE(name, number, type, who, meaning)                                                  \
     case number:                                                                                   \
         return sizeof(accel_req_##type##_t);
         ACCEL_UAPI_TABLE(OP_CASE)

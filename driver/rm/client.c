@@ -6,7 +6,9 @@
 
 #define MAX_HANDLES (1u << 20)
 
-status_t rm_client_open(rm_card_t *card, rm_client_t **out_client) {
+status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
+                        rm_client_t **out_client) {
+    (void)options; // limits come with accounting
     *out_client = NULL;
     rm_client_t *client = rm_new(card, sizeof *client);
     if (client == NULL)

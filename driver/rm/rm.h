@@ -12,19 +12,40 @@
 typedef struct rm_card rm_card_t;
 typedef struct rm_client rm_client_t;
 
-// [P] Starts the card behind `port`, which outlives it.
-WARN_UNUSED status_t rm_card_start(port_t *port, rm_card_t **out_card);
+// Zero means the default that is named.
+typedef struct rm_options {
+    uint64_t answer_ns;     // how long a node may take to answer a preemption: 500 ms
+    uint64_t stall_ns;      // no progress for so long, and it is asked for an answer: 1 s
+    uint64_t idle_ns;       // nothing to do for so long, and the card sleeps: 10 s
+    uint32_t slice_cycles;  // turn of a context while others wait: 2 million
+    uint32_t period_cycles; // in which shares are kept: 10 million
+    uint32_t ban_hangs;     // so many hangs within ban_ns and the client is banned: 5
+    uint64_t ban_ns;        // 60 s
+} rm_options_t;
+
+// [P] Starts the card behind `port`, which outlives it. `options` may be NULL.
+WARN_UNUSED status_t rm_card_start(port_t *port, const rm_options_t *options, rm_card_t **out_card);
 // [P] After all clients were closed.
 void rm_card_stop(rm_card_t *card);
 
+typedef struct rm_client_options {
+    uint64_t pid;
+    char name[16]; // of the process, zero padded
+    bool is_admin;
+    uint64_t memory_limit; // bytes of card memory, 0: the card's
+    uint64_t host_limit;   // bytes of pinned memory, 0: none
+} rm_client_options_t;
+
 // [P] Handles belong to one client. Closing waits for the client's work in flight, cancels what has
-// not begun, and frees all that it made.
-WARN_UNUSED status_t rm_client_open(rm_card_t *card, rm_client_t **out_client);
+// not begun, and frees all that it made. `options` may be NULL: an administrator without limits.
+WARN_UNUSED status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
+                                    rm_client_t **out_client);
 void rm_client_close(rm_client_t *client);
 
 // [P] Checks and carries out one request of `bytes` readable and writable bytes, 8-byte aligned;
-// pointers in it were made readable by the port. The result is also stored in the request. Any
-// thread, at the same time.
+// pointers in it were made readable and writable by the port. The request is copied before it is
+// checked, so that nobody can change what was checked. The result is also stored in the request.
+// Any thread, at the same time.
 status_t rm_request(rm_client_t *client, void *request, size_t bytes);
 
 #endif

@@ -146,7 +146,7 @@ static readiness_t readiness(rm_card_t *card, const rm_job_t *job) {
         return NEVER;
     const rm_node_t *node = &card->nodes[job->node];
     if (node->last_fence + 1 - node->first_flight >= RM_FLIGHT ||
-        hw_credit(card->hw, job->node) == 0)
+        hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
         return NOT_YET;
     if (context == NULL)
         return READY;
@@ -166,7 +166,7 @@ static void launch(rm_card_t *card, rm_job_t *job) {
         job->context->holding = job->may_suspend;
     }
     STORE_RELEASE(flight_of(card, job->node, job->fence), job);
-    hw_submit(card->hw, job->node, &job->packet, job->fence);
+    hw_submit(card->hw, job->node, ISA_RING_NORMAL, &job->packet, job->fence);
 }
 
 // Returns the mask of nodes that got work; *out_ended: a job ended without, which others may wait
@@ -212,7 +212,7 @@ void rm_sched_pump(rm_card_t *card) {
             card->port->ops->event_set(card->port, &card->progress);
         for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
             if ((kicks >> i & 1) != 0)
-                hw_kick(card->hw, i);
+                hw_kick(card->hw, i, ISA_RING_NORMAL);
     } while (kicks != 0 || ended);
 }
 
@@ -223,6 +223,6 @@ void rm_sched_arm(rm_card_t *card) {
         bool busy = first <= card->nodes[i].last_fence;
         rm_unspin(card);
         if (busy)
-            hw_arm(card->hw, i, first);
+            hw_arm(card->hw, i, ISA_RING_NORMAL, first);
     }
 }

@@ -227,11 +227,16 @@ void *sim_ring_thread(void *arg) {
 }
 
 void sim_ring_doorbell(sim_node_t *node, uint32_t tail) {
-    if (!atomic_load(&node->enabled) || tail - atomic_load(&node->head) > 1u << node->ring.log2) {
+    bool overrun = tail - atomic_load(&node->head) > 1u << node->ring.log2;
+    uint32_t before = atomic_load(&node->tail);
+    if (!atomic_load(&node->enabled) || (overrun && (int32_t)(tail - before) > 0)) {
         sim_irq_error(node->card, ISA_ERROR_DOORBELL);
         return;
     }
-    atomic_store(&node->tail, tail);
+    // Doorbells of several processors may overtake one another.
+    while ((int32_t)(tail - before) > 0 &&
+           !atomic_compare_exchange_weak(&node->tail, &before, tail)) {
+    }
     if (!node->has_thread) {
         sim_ring_work(node);
         return;

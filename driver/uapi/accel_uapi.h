@@ -13,30 +13,40 @@
 
 #define ACCEL_UAPI_VERSION 1u
 
-// X(NAME, number, struct, meaning)
+// X(NAME, number, struct, who may: ANY client or ADMIN, meaning)
 #define ACCEL_UAPI_TABLE(X)                                                                        \
-    X(INFO, 1, info, "what the card is")                                                           \
-    X(VM_CREATE, 2, handle, "an address space")                                                    \
-    X(VM_DESTROY, 3, handle, "BUSY while contexts or bindings are in it")                          \
-    X(CTX_CREATE, 4, ctx_create, "an execution context in an address space")                       \
-    X(CTX_DESTROY, 5, handle, "cancels what has not begun, waits for what has")                    \
-    X(CTX_QUERY, 6, ctx_query, "its state, why it was lost, what a suspended launch needs")        \
-    X(BO_CREATE, 7, bo_create, "card memory, zeroed")                                              \
-    X(BO_DESTROY, 8, handle, "BUSY while bound")                                                   \
-    X(BO_FROM_USER, 9, bo_from_user, "the caller's own memory, pinned")                            \
-    X(BIND, 10, bind, "puts a buffer into an address space, or takes a binding out")               \
-    X(SYNC_CREATE, 11, sync, "a timeline: a 64-bit value that only grows")                         \
-    X(SYNC_DESTROY, 12, handle, "BUSY while submissions name it")                                  \
-    X(SYNC_WAIT, 13, sync, "until the timeline reaches a point")                                   \
-    X(SYNC_SIGNAL, 14, sync, "moves the timeline to a point")                                      \
-    X(SYNC_QUERY, 15, sync, "its value")                                                           \
-    X(SUBMIT, 16, submit, "work for a hardware node")                                              \
-    X(STATS, 17, stats, "counters of a hardware node")
+    X(INFO, 1, info, ANY, "what the card is")                                                      \
+    X(VM_CREATE, 2, handle, ANY, "an address space")                                               \
+    X(VM_DESTROY, 3, handle, ANY, "BUSY while contexts or bindings are in it")                     \
+    X(CTX_CREATE, 4, ctx_create, ANY, "an execution context in an address space")                  \
+    X(CTX_DESTROY, 5, handle, ANY, "cancels what has not begun, waits for what has")               \
+    X(CTX_QUERY, 6, ctx_query, ANY, "its state, why it was lost, what a suspended launch needs")   \
+    X(BO_CREATE, 7, bo_create, ANY, "card memory, zeroed; or host memory that both see")           \
+    X(BO_DESTROY, 8, handle, ANY, "BUSY while bound")                                              \
+    X(BO_FROM_USER, 9, bo_from_user, ANY, "the caller's own memory, pinned")                       \
+    X(BIND, 10, bind, ANY, "puts a buffer into an address space, or takes a binding out")          \
+    X(SYNC_CREATE, 11, sync, ANY, "a timeline: a 64-bit value that only grows")                    \
+    X(SYNC_DESTROY, 12, handle, ANY, "BUSY while submissions name it")                             \
+    X(SYNC_WAIT, 13, sync, ANY, "until the timeline reaches a point")                              \
+    X(SYNC_SIGNAL, 14, sync, ANY, "moves the timeline to a point")                                 \
+    X(SYNC_QUERY, 15, sync, ANY, "its value")                                                      \
+    X(SUBMIT, 16, submit, ANY, "work for a hardware node")                                         \
+    X(STATS, 17, stats, ANY, "counters of a hardware node")                                        \
+    X(BO_EXPORT, 18, share, ANY, "lets other clients import a buffer by name and key")             \
+    X(BO_IMPORT, 19, share, ANY, "a handle of a buffer that another client exported")              \
+    X(TELEMETRY, 20, telemetry, ANY, "sensors, memory and error counters")                         \
+    X(EVENTS, 21, list, ANY, "what happened to the card, from a number on")                        \
+    X(CLIENTS, 22, list, ANY, "who uses the card")                                                 \
+    X(RESET, 23, reset, ADMIN, "resets a hardware node or the card")                               \
+    X(POWER, 24, power, ADMIN, "sets the power limit")                                             \
+    X(INJECT, 25, inject, ADMIN, "plants a fault on a simulated card")
 
-#define ACCEL_UAPI_OP(name, number, type, meaning) ACCEL_REQ_##name = number,
+#define ACCEL_UAPI_OP(name, number, type, who, meaning) ACCEL_REQ_##name = number,
 enum { ACCEL_UAPI_TABLE(ACCEL_UAPI_OP) };
 #undef ACCEL_UAPI_OP
 
+// A client whose card was reset or lost gets DEVICE_LOST from every request but INFO, TELEMETRY,
+// EVENTS, CLIENTS, RESET and those that destroy: it shall close, and open the card again.
 typedef struct accel_req {
     uint32_t size;    // in: bytes of the whole struct
     uint16_t op;      // in: ACCEL_REQ_*
@@ -58,6 +68,9 @@ typedef struct accel_req_info {
     uint64_t memory_bytes;
     uint64_t memory_free;
     uint64_t sram_bytes;
+    uint64_t serial;
+    uint32_t firmware; // major << 24 | minor << 16 | patch
+    uint32_t link;     // PCI Express generation << 8 | lanes
 } accel_req_info_t;
 
 // VM_CREATE (out), and every DESTROY (in).
@@ -67,15 +80,35 @@ typedef struct accel_req_handle {
     uint32_t pad;
 } accel_req_handle_t;
 
+// Service classes of compute time. Shares are percent of card time: modelled cycles while the card
+// works, time at the nominal clock while it idles.
+#define ACCEL_CLASS_BEST_EFFORT 0u // equal parts of what the others leave; `share` is 0
+#define ACCEL_CLASS_FIXED       1u // its share, never more
+#define ACCEL_CLASS_BURST       2u // its share, and what others leave for as long as they do
+
+// LIMIT: the shares of all contexts would pass 100.
 typedef struct accel_req_ctx_create {
     accel_req_t head;
-    uint32_t vm;     // in
-    uint32_t handle; // out
+    uint32_t vm;            // in
+    uint32_t handle;        // out
+    uint32_t service_class; // in: ACCEL_CLASS_*
+    uint32_t share;         // in: 1 to 100 of a class that has one
 } accel_req_ctx_create_t;
 
 #define ACCEL_CTX_READY     0u
 #define ACCEL_CTX_SUSPENDED 1u // only SUBMIT with ACCEL_SUBMIT_RESUME goes on
 #define ACCEL_CTX_LOST      2u // for good; all its submissions fail
+
+// Why a context was lost.
+#define ACCEL_LOST_NOT        0u
+#define ACCEL_LOST_FAULT      1u // its own program; `fault` tells
+#define ACCEL_LOST_HANG       2u // it kept the node from answering; the node was reset
+#define ACCEL_LOST_TIMEOUT    3u // a submission passed its own limit
+#define ACCEL_LOST_ECC        4u // a double-bit error in memory of its own
+#define ACCEL_LOST_CARD_ERROR 5u // the card told nonsense of its work, or dropped it
+#define ACCEL_LOST_RESET      6u // an administrator reset its node or the card, or a reset had to be
+#define ACCEL_LOST_REMOVED    7u // the card does not answer any more
+#define ACCEL_LOST_BANNED     8u // its client hung the card too often
 
 typedef struct accel_req_ctx_query {
     accel_req_t head;
@@ -83,14 +116,23 @@ typedef struct accel_req_ctx_query {
     uint32_t state;     // out: ACCEL_CTX_*
     uint64_t heap_need; // out: bytes of heap that the suspended launch needs in all
     uint64_t cycles;    // out: modelled cycles that the context took
-    uint64_t fault[8];  // out: isa_fault_record_t of a lost context, else zero
+    uint32_t reason;    // out: ACCEL_LOST_*
+    uint32_t pad;
+    uint64_t fault[8]; // out: isa_fault_record_t of a lost context, else zero
 } accel_req_ctx_query_t;
 
+// `head.flags`:
+#define ACCEL_BO_HOST 1u // pinned host memory made by the driver, which the client maps
+
+// LIMIT: more than the client may have.
 typedef struct accel_req_bo_create {
     accel_req_t head;
     uint64_t bytes;  // in: rounded up to 4 KiB
     uint32_t handle; // out
     uint32_t pad;
+    // out, of ACCEL_BO_HOST: in process its address; Linux: offset for mmap; daemon: 0, a
+    // descriptor comes with the answer.
+    uint64_t map;
 } accel_req_bo_create_t;
 
 // `head.flags`:
@@ -165,6 +207,9 @@ typedef struct accel_req_submit {
     uint32_t n_bos;     // in: buffers that the work uses (bindings hold theirs anyway)
     uint64_t bos;       // in: user pointer to n_bos handles of 4 bytes, or 0
     uint64_t seq;       // out: number of this submission, growing per client
+    // in, COMPUTE: how long the card may work on it, all its parts between preemptions together;
+    // 0: no limit. Then the context is lost (TIMEOUT). Not watched in timing mode.
+    uint64_t timeout_ns;
     accel_sync_point_t in[ACCEL_SUBMIT_MAX_SYNCS];
     accel_sync_point_t out[ACCEL_SUBMIT_MAX_SYNCS];
 } accel_req_submit_t;
@@ -180,16 +225,168 @@ typedef struct accel_req_stats {
     uint64_t fallbacks;
 } accel_req_stats_t;
 
+#define ACCEL_MAX_SUBMIT_BOS 4096u
+
+// --- Sharing ---
+
+// The key is the exporter's secret: whoever knows name and key may import.
+typedef struct accel_req_share {
+    accel_req_t head;
+    uint32_t handle; // EXPORT: in; IMPORT: out
+    uint32_t pad;    // zero
+    uint64_t key[2]; // in: not both zero
+    uint64_t name;   // EXPORT: out; IMPORT: in
+    uint64_t bytes;  // out
+} accel_req_share_t;
+
+// --- Monitoring ---
+
+// All out. What the card cannot tell is 0.
+typedef struct accel_req_telemetry {
+    accel_req_t head;
+    int32_t temperature;   // millidegrees Celsius, as the next two
+    int32_t temp_slowdown; // from here on the clock is lowered
+    int32_t temp_critical; // from here on the card gets no work
+    uint32_t power_mw;     // draw
+    uint32_t power_limit_mw;
+    uint32_t power_limit_min_mw;
+    uint32_t power_limit_max_mw;
+    uint32_t clock_khz;   // now
+    uint32_t throttle;    // ISA_THROTTLE_*
+    uint32_t power_state; // ISA_POWER_*
+    uint32_t card_state;  // ACCEL_CARD_*
+    uint32_t clients;
+    uint32_t ecc_corrected; // since the card was made, as the next three
+    uint32_t ecc_uncorrected;
+    uint32_t errors;
+    uint32_t faults_dropped;
+    uint32_t retired_pages; // 4 KiB each
+    uint32_t node_resets;   // since the driver started, as the next two
+    uint32_t card_resets;
+    uint32_t lost_interrupts;
+    uint64_t energy_mj;
+    uint64_t memory_bytes; // card memory
+    uint64_t memory_free;
+    uint64_t memory_reserved; // of the driver's own
+    uint64_t uptime_ns;       // of the driver; busy shares are differences of cycles over time
+    uint64_t busy_cycles[2];  // by hardware node
+    uint64_t dram_bytes[2];
+} accel_req_telemetry_t;
+
+#define ACCEL_CARD_READY      0u
+#define ACCEL_CARD_RECOVERING 1u
+#define ACCEL_CARD_HOT        2u // too hot to work; goes on by itself
+#define ACCEL_CARD_LOST       3u // does not answer; RESET may bring it back
+
+// EVENTS: accel_event_t from number `first` on (0: the oldest kept); CLIENTS: accel_client_t from
+// id `first` on.
+typedef struct accel_req_list {
+    accel_req_t head;
+    uint64_t first;    // in; out: where to go on
+    uint64_t records;  // in: user pointer to room for `capacity` records
+    uint32_t capacity; // in: at most ACCEL_LIST_MAX
+    uint32_t count;    // out: records written
+} accel_req_list_t;
+
+#define ACCEL_LIST_MAX 1024u
+
+// X(NAME, number, meaning of code, a, b)
+#define ACCEL_EVENT_TABLE(X)                                                                       \
+    X(STARTED, 1, "the driver took the card; a: contract version")                                 \
+    X(CONTEXT_LOST, 2, "code: ACCEL_LOST_*; a: fault cause; b: pc")                                \
+    X(HANG, 3, "code: 0 no answer to a preemption, 1 past a submission's limit; a: fence")         \
+    X(NODE_RESET, 4, "code: status")                                                               \
+    X(CARD_RESET, 5, "code: status")                                                               \
+    X(GONE, 6, "the card does not answer")                                                         \
+    X(ECC_CORRECTED, 7, "a: count since the card was made")                                        \
+    X(ECC_UNCORRECTED, 8, "a: card address")                                                       \
+    X(PAGE_RETIRED, 9, "a: card address")                                                          \
+    X(OVERHEAT, 10, "a: millidegrees")                                                             \
+    X(COOLED, 11, "a: millidegrees")                                                               \
+    X(BANNED, 12, "a client that hung the card again and again")                                   \
+    X(INTERRUPT_LOST, 13, "a completion was found without its interrupt; a: fence")                \
+    X(CORRUPT, 14, "a completion entry held nonsense")                                             \
+    X(SLEPT, 15, "idle: the card sleeps")                                                          \
+    X(WOKE, 16, "there is work: the card works again")                                             \
+    X(INJECTED, 17, "code: ISA_INJECT_*; a: argument")                                             \
+    X(CARD_ERROR, 18, "code: ISA_ERROR_* bits")
+#define ACCEL_EVENT_ENUM(name, number, meaning) ACCEL_EVENT_##name = number,
+enum { ACCEL_EVENT_TABLE(ACCEL_EVENT_ENUM) };
+#undef ACCEL_EVENT_ENUM
+
+typedef struct accel_event_record {
+    uint64_t number;  // from 1 on
+    uint64_t time_ns; // monotonic clock of the driver's machine
+    uint32_t kind;    // ACCEL_EVENT_*
+    uint32_t node;    // hardware node
+    uint32_t client;  // id of the client concerned, or 0
+    uint32_t code;
+    uint64_t pid; // of that client
+    uint64_t a, b;
+    uint64_t reserved;
+} accel_event_record_t;
+
+#define ACCEL_CLIENT_READY  0u
+#define ACCEL_CLIENT_LOST   1u
+#define ACCEL_CLIENT_BANNED 2u
+
+typedef struct accel_client_record {
+    uint32_t id; // growing, never used twice
+    uint32_t state;
+    uint64_t pid;
+    char name[16];         // of the process, zero padded
+    uint64_t memory_bytes; // of card memory
+    uint64_t memory_limit; // 0: none but the card's
+    uint64_t host_bytes;   // pinned
+    uint64_t busy_cycles;  // COMPUTE
+    uint64_t submissions;
+    uint32_t contexts;
+    uint32_t hangs;
+    uint64_t reserved[2];
+} accel_client_record_t;
+
+// --- Administration ---
+
+#define ACCEL_RESET_NODE 0u
+#define ACCEL_RESET_CARD 1u // also brings a lost card back, if it answers again
+
+typedef struct accel_req_reset {
+    accel_req_t head;
+    uint32_t level; // in: ACCEL_RESET_*
+    uint32_t node;  // in
+} accel_req_reset_t;
+
+typedef struct accel_req_power {
+    accel_req_t head;
+    uint32_t limit_mw; // in
+    uint32_t pad;      // zero
+} accel_req_power_t;
+
+typedef struct accel_req_inject {
+    accel_req_t head;
+    uint32_t what; // in: ISA_INJECT_*
+    uint32_t pad;  // zero
+    uint64_t argument;
+} accel_req_inject_t;
+
 _Static_assert(sizeof(accel_req_t) == 16, "header");
-_Static_assert(sizeof(accel_req_info_t) == 88, "INFO");
+_Static_assert(sizeof(accel_req_info_t) == 104, "INFO");
 _Static_assert(sizeof(accel_req_handle_t) == 24, "handle");
-_Static_assert(sizeof(accel_req_ctx_create_t) == 24, "CTX_CREATE");
-_Static_assert(sizeof(accel_req_ctx_query_t) == 104, "CTX_QUERY");
-_Static_assert(sizeof(accel_req_bo_create_t) == 32, "BO_CREATE");
+_Static_assert(sizeof(accel_req_ctx_create_t) == 32, "CTX_CREATE");
+_Static_assert(sizeof(accel_req_ctx_query_t) == 112, "CTX_QUERY");
+_Static_assert(sizeof(accel_req_bo_create_t) == 40, "BO_CREATE");
 _Static_assert(sizeof(accel_req_bo_from_user_t) == 40, "BO_FROM_USER");
 _Static_assert(sizeof(accel_req_bind_t) == 56, "BIND");
 _Static_assert(sizeof(accel_req_sync_t) == 40, "SYNC");
-_Static_assert(sizeof(accel_req_submit_t) == 224, "SUBMIT");
+_Static_assert(sizeof(accel_req_submit_t) == 232, "SUBMIT");
 _Static_assert(sizeof(accel_req_stats_t) == 64, "STATS");
+_Static_assert(sizeof(accel_req_share_t) == 56, "EXPORT, IMPORT");
+_Static_assert(sizeof(accel_req_telemetry_t) == 168, "TELEMETRY");
+_Static_assert(sizeof(accel_req_list_t) == 40, "EVENTS, CLIENTS");
+_Static_assert(sizeof(accel_event_record_t) == 64, "event");
+_Static_assert(sizeof(accel_client_record_t) == 96, "client");
+_Static_assert(sizeof(accel_req_reset_t) == 24, "RESET");
+_Static_assert(sizeof(accel_req_power_t) == 24, "POWER");
+_Static_assert(sizeof(accel_req_inject_t) == 32, "INJECT");
 
 #endif

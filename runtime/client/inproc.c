@@ -133,8 +133,8 @@ static status_t start(inproc_t *inproc, const sim_options_t *card_options) {
     inproc->has_mutex = true;
     RETURN_IF_ERROR(port_user_create(NULL, NULL, &inproc->port));
     RETURN_IF_ERROR(make_card(inproc, card_options));
-    RETURN_IF_ERROR(rm_card_start(port_user_base(inproc->port), &inproc->rm));
-    return rm_client_open(inproc->rm, &inproc->client);
+    RETURN_IF_ERROR(rm_card_start(port_user_base(inproc->port), NULL, &inproc->rm));
+    return rm_client_open(inproc->rm, NULL, &inproc->client);
 }
 
 static accel_status_t check_options(const accel_device_options_t *options,

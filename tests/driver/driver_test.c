@@ -53,8 +53,8 @@ static int set_up_card(void **state, bool posted) {
         .bar_write = f->card.bar_write,
     };
     assert_int_equal(port_user_attach(f->port, &function), STATUS_OK);
-    assert_int_equal(rm_card_start(port_user_base(f->port), &f->rm), STATUS_OK);
-    assert_int_equal(rm_client_open(f->rm, &f->client), STATUS_OK);
+    assert_int_equal(rm_card_start(port_user_base(f->port), NULL, &f->rm), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     *state = f;
     return 0;
 }
@@ -235,7 +235,7 @@ static void new_memory_is_zero(void **state) {
         assert_int_equal(destroy(f, ACCEL_REQ_BO_DESTROY, card), STATUS_OK);
     }
     rm_client_close(f->client); // takes everything along
-    assert_int_equal(rm_client_open(f->rm, &f->client), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     free(memory);
 }
 
@@ -300,7 +300,7 @@ static void faults_are_told_once(void **state) {
     assert_int_equal(copy(f, good, VA + 64, VA, 64, other, 1), STATUS_OK);
     assert_int_equal(wait_for(f, other, 1, UINT64_MAX), STATUS_OK);
     rm_client_close(f->client);
-    assert_int_equal(rm_client_open(f->rm, &f->client), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     free(memory);
 }
 
@@ -345,7 +345,7 @@ static void work_waits_for_points(void **state) {
     assert_int_equal(destroy(f, ACCEL_REQ_CTX_DESTROY, one), STATUS_OK);
     assert_int_equal(wait_for(f, done, 3, UINT64_MAX), STATUS_CONTEXT_LOST);
     rm_client_close(f->client);
-    assert_int_equal(rm_client_open(f->rm, &f->client), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     free(memory);
 }
 
@@ -376,7 +376,7 @@ static void many_submissions_drain(void **state) {
     assert_int_equal(wait_for(f, done, 1000, UINT64_MAX), STATUS_OK);
     assert_int_equal(memory[400], 99);
     rm_client_close(f->client);
-    assert_int_equal(rm_client_open(f->rm, &f->client), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     free(memory);
 }
 

@@ -41,7 +41,7 @@ static uint64_t some_number(uint64_t *state) {
 
 static uint32_t size_of(uint16_t op) {
     switch (op) {
-#define SIZE_CASE(name, number, type, meaning)                                                     \
+#define SIZE_CASE(name, number, type, who, meaning)                                                \
     case number:                                                                                   \
         return sizeof(accel_req_##type##_t);
         ACCEL_UAPI_TABLE(SIZE_CASE)
@@ -152,7 +152,7 @@ static void make_objects(rm_client_t *client) {
 static int fuzz(rm_card_t *rm, uint64_t n_requests, uint64_t seed, const uint8_t *own) {
     rm_client_t *client;
     uint64_t answers[16] = {0}, before;
-    if (rm_client_open(rm, &client) != STATUS_OK)
+    if (rm_client_open(rm, NULL, &client) != STATUS_OK)
         return 1;
     before = free_memory(client);
     make_objects(client);
@@ -174,7 +174,7 @@ static int fuzz(rm_card_t *rm, uint64_t n_requests, uint64_t seed, const uint8_t
         if (answers[i] != 0)
             printf("%8llu %s\n", (unsigned long long)answers[i], status_text((status_t)i));
     rm_client_close(client);
-    if (rm_client_open(rm, &client) != STATUS_OK)
+    if (rm_client_open(rm, NULL, &client) != STATUS_OK)
         return 1;
     uint64_t after = free_memory(client);
     rm_client_close(client);
@@ -204,7 +204,7 @@ int main(int argc, char **argv) {
     port_user_function_t function = {card.self, card.config_read, card.config_write, card.bar_read,
                                      card.bar_write};
     if (port_user_attach(port, &function) != STATUS_OK ||
-        rm_card_start(port_user_base(port), &rm) != STATUS_OK)
+        rm_card_start(port_user_base(port), NULL, &rm) != STATUS_OK)
         return 1;
     uint8_t *own = aligned_alloc(4096, OWN_BYTES);
     memset(own, 0, OWN_BYTES);
