@@ -27,8 +27,20 @@ typedef struct rt_client {
     void *self;
 } rt_client_t;
 
-// client/inproc.c. Reports to `error`.
-accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_client_t *out_client,
+// The constructor of a card's PCI function, as in driver/sim/sim.h: all that the in-process client
+// knows of a card, wherever that lives.
+struct sim_options;
+struct sim_host;
+struct sim_function;
+typedef status_t (*rt_card_create_t)(const struct sim_options *options, const struct sim_host *host,
+                                     struct sim_function *out_function);
+
+// client/inproc.c. A card by `create`, or (NULL) the simulated one of this process. Reports to
+// `error`.
+accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_card_create_t create,
+                              rt_client_t *out_client, accel_error_t *error);
+// device.c. A device behind `client`, which it takes, also on failure.
+accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_device,
                               accel_error_t *error);
 
 #endif

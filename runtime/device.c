@@ -55,7 +55,7 @@ static accel_status_t open_client(const char *kind, const accel_device_options_t
                                   rt_client_t *out_client, accel_error_t *error) {
 #ifdef ACCEL_CLIENT_INPROC
     if (strcmp(kind, "auto") == 0 || strcmp(kind, "inproc") == 0)
-        return rt_inproc_open(options, out_client, error);
+        return rt_inproc_open(options, NULL, out_client, error);
 #else
     (void)options, (void)out_client;
 #endif
@@ -70,22 +70,17 @@ static status_t device_init(accel_device_t *device) {
     return STATUS_OK;
 }
 
-accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
-                                 accel_device_t **out_device, accel_error_t *error) {
-    static const accel_device_options_t defaults;
+accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_device,
+                              accel_error_t *error) {
     *out_device = NULL;
     accel_device_t *device = calloc(1, sizeof *device);
-    if (device == NULL)
+    if (device == NULL) {
+        client->ops->close(client->self);
         return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
+    }
+    device->client = *client;
     list_init(&device->hosts);
     list_init(&device->modules);
-    accel_status_t result =
-        open_client(kind != NULL ? kind : "auto", options != NULL ? options : &defaults,
-                    &device->client, error);
-    if (result != ACCEL_OK) {
-        free(device);
-        return result;
-    }
     status_t status = device_init(device);
     if (status != STATUS_OK) {
         accel_device_close(device);
@@ -93,6 +88,16 @@ accel_status_t accel_device_open(const char *kind, const accel_device_options_t 
     }
     *out_device = device;
     return ACCEL_OK;
+}
+
+accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
+                                 accel_device_t **out_device, accel_error_t *error) {
+    static const accel_device_options_t defaults;
+    rt_client_t client;
+    *out_device = NULL;
+    RT_TRY(open_client(kind != NULL ? kind : "auto", options != NULL ? options : &defaults, &client,
+                       error));
+    return rt_device_open(&client, out_device, error);
 }
 
 void accel_device_close(accel_device_t *device) {

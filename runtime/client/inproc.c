@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A simulated card, its driver core and its user port in this process.
+// A card's driver core and its user port in this process; the card is whatever a constructor makes,
+// by default the simulated one.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +106,8 @@ static void host_trace(void *user, const char *text, size_t bytes) {
     inproc->trace(inproc->trace_user, text, bytes);
 }
 
-static status_t make_card(inproc_t *inproc, const sim_options_t *card_options) {
+static status_t make_card(inproc_t *inproc, const sim_options_t *card_options,
+                          rt_card_create_t create) {
     sim_host_t host = {
         .version = SIM_VERSION,
         .user = inproc,
@@ -116,7 +118,7 @@ static status_t make_card(inproc_t *inproc, const sim_options_t *card_options) {
         .clock_ns = inproc_now_ns,
         .trace = inproc->trace != NULL ? host_trace : NULL,
     };
-    RETURN_IF_ERROR(sim_function_create(card_options, &host, &inproc->card));
+    RETURN_IF_ERROR(create(card_options, &host, &inproc->card));
     port_user_function_t function = {
         .self = inproc->card.self,
         .config_read = inproc->card.config_read,
@@ -127,12 +129,13 @@ static status_t make_card(inproc_t *inproc, const sim_options_t *card_options) {
     return port_user_attach(inproc->port, &function);
 }
 
-static status_t start(inproc_t *inproc, const sim_options_t *card_options) {
+static status_t start(inproc_t *inproc, const sim_options_t *card_options,
+                      rt_card_create_t create) {
     if (pthread_mutex_init(&inproc->mutex, NULL) != 0)
         return STATUS_NO_MEMORY;
     inproc->has_mutex = true;
     RETURN_IF_ERROR(port_user_create(NULL, NULL, &inproc->port));
-    RETURN_IF_ERROR(make_card(inproc, card_options));
+    RETURN_IF_ERROR(make_card(inproc, card_options, create));
     RETURN_IF_ERROR(rm_card_start(port_user_base(inproc->port), NULL, &inproc->rm));
     return rm_client_open(inproc->rm, NULL, &inproc->client);
 }
@@ -159,8 +162,8 @@ static accel_status_t check_options(const accel_device_options_t *options,
     return ACCEL_OK;
 }
 
-accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_client_t *out_client,
-                              accel_error_t *error) {
+accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_card_create_t create,
+                              rt_client_t *out_client, accel_error_t *error) {
     sim_options_t card_options;
     RT_TRY(check_options(options, &card_options, error));
     inproc_t *inproc = calloc(1, sizeof *inproc);
@@ -168,7 +171,7 @@ accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_client_t
         return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
     inproc->trace = options->trace;
     inproc->trace_user = options->trace_user;
-    status_t status = start(inproc, &card_options);
+    status_t status = start(inproc, &card_options, create != NULL ? create : sim_function_create);
     if (status != STATUS_OK) {
         inproc_close(inproc);
         return rt_fail_status(error, status, "cannot start the simulated card");

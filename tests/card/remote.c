@@ -137,9 +137,49 @@ typedef struct remote {
     atomic_uint order;
     int callbacks;
     sim_host_t host;
-    pthread_t thread;
+    pthread_t thread, interrupter;
     pid_t child;
+    // Interrupts on their way. As on a bus they may arrive while an access waits for its answer,
+    // and their handler may make accesses: so a thread of their own delivers them.
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    uint64_t vectors; // a bit each
+    bool ended;
 } remote_t;
+
+static void post_interrupt(remote_t *remote, uint64_t vector) {
+    (void)pthread_mutex_lock(&remote->lock);
+    remote->vectors |= UINT64_C(1) << (vector & 63);
+    (void)pthread_cond_signal(&remote->news);
+    (void)pthread_mutex_unlock(&remote->lock);
+}
+
+static void end_interrupts(remote_t *remote) {
+    (void)pthread_mutex_lock(&remote->lock);
+    remote->ended = true;
+    (void)pthread_cond_signal(&remote->news);
+    (void)pthread_mutex_unlock(&remote->lock);
+}
+
+// 0: the end.
+static uint64_t take_interrupts(remote_t *remote) {
+    (void)pthread_mutex_lock(&remote->lock);
+    while (remote->vectors == 0 && !remote->ended)
+        (void)pthread_cond_wait(&remote->news, &remote->lock);
+    uint64_t vectors = remote->vectors;
+    remote->vectors = 0;
+    (void)pthread_mutex_unlock(&remote->lock);
+    return vectors;
+}
+
+static void *deliver_interrupts(void *arg) {
+    remote_t *remote = arg;
+    for (uint64_t vectors; (vectors = take_interrupts(remote)) != 0;)
+        for (uint32_t i = 0; i < 64; i++)
+            if ((vectors >> i & 1) != 0)
+                remote->host.msix(remote->host.user, i);
+    return NULL;
+}
 
 static bool answer_read(remote_t *remote, message_t *message, void *buffer) {
     const sim_host_t *host = &remote->host;
@@ -161,7 +201,7 @@ static bool answer(remote_t *remote, message_t *message) {
             (ok = receive_all(remote->callbacks, buffer, message->bytes)))
             message->value = host->dma_write(host->user, message->address, buffer, message->bytes);
         else if (message->kind == MSIX)
-            host->msix(host->user, (uint32_t)message->value);
+            post_interrupt(remote, message->value);
         else if (message->kind == CLOCK)
             message->value = host->clock_ns(host->user);
         ok = ok && send_all(remote->callbacks, message, sizeof *message);
@@ -204,16 +244,24 @@ static void bar_write(void *self, uint32_t bar, uint64_t offset, uint32_t bytes,
     (void)ask(&remote->asker, &message, NULL, NULL);
 }
 
+static void free_remote(remote_t *remote) {
+    (void)pthread_mutex_destroy(&remote->asker.lock);
+    (void)pthread_mutex_destroy(&remote->lock);
+    (void)pthread_cond_destroy(&remote->news);
+    free(remote);
+}
+
 static void destroy(void *self) {
     remote_t *remote = self;
     message_t message = {.kind = DESTROY};
     (void)ask(&remote->asker, &message, NULL, NULL);
     (void)waitpid(remote->child, NULL, 0); // its end closes the callbacks' socket too
     (void)pthread_join(remote->thread, NULL);
+    end_interrupts(remote);
+    (void)pthread_join(remote->interrupter, NULL);
     (void)close(remote->asker.socket);
     (void)close(remote->callbacks);
-    (void)pthread_mutex_destroy(&remote->asker.lock);
-    free(remote);
+    free_remote(remote);
 }
 
 static bool start_child(remote_t *remote, const sim_options_t *options) {
@@ -236,6 +284,12 @@ static bool start_child(remote_t *remote, const sim_options_t *options) {
     return remote->child > 0;
 }
 
+static bool start_threads(remote_t *remote) {
+    if (pthread_create(&remote->thread, NULL, serve_host, remote) != 0)
+        return false;
+    return pthread_create(&remote->interrupter, NULL, deliver_interrupts, remote) == 0;
+}
+
 status_t remote_function_create(const sim_options_t *options, const sim_host_t *host,
                                 sim_function_t *out_function) {
     message_t ready;
@@ -244,11 +298,14 @@ status_t remote_function_create(const sim_options_t *options, const sim_host_t *
         return STATUS_NO_MEMORY;
     remote->host = *host;
     (void)pthread_mutex_init(&remote->asker.lock, NULL);
-    if (!start_child(remote, options) || !receive_all(remote->asker.socket, &ready, sizeof ready) ||
-        pthread_create(&remote->thread, NULL, serve_host, remote) != 0) {
-        free(remote);
+    (void)pthread_mutex_init(&remote->lock, NULL);
+    (void)pthread_cond_init(&remote->news, NULL);
+    if (!start_child(remote, options) || !receive_all(remote->asker.socket, &ready, sizeof ready)) {
+        free_remote(remote);
         return STATUS_IO;
     }
+    if (!start_threads(remote))
+        abort(); // a test cannot go on
     *out_function = (sim_function_t){
         .version = SIM_VERSION,
         .self = remote,

@@ -71,6 +71,23 @@ $symbols"
     [ "$failures" = 0 ]
 }
 
+# The machine half knows the simulated card by its constructor alone, and only the runtime knows that.
+check_symbols() {
+    found=0
+    for lib in hw rm port_user runtime; do
+        file=$lib_dir/libaccel_$lib.a
+        [ -f "$file" ] || continue
+        found=1
+        known=
+        [ "$lib" != runtime ] || known=sim_function_create
+        symbols=$(nm -u "$file" 2>/dev/null | awk '{ print $NF }' | grep '^sim_' | grep -vx "$known")
+        [ -z "$symbols" ] || bad "$(basename "$file") reaches into the simulated card:
+$symbols"
+    done
+    [ "$found" = 1 ] || bad "no library in '$lib_dir'"
+    [ "$failures" = 0 ]
+}
+
 # Sources look as the tree's .clang-format says. No ctest test: ./check runs it as a stage.
 check_format() {
     command -v clang-format >/dev/null 2>&1 || bad "clang-format is missing"
@@ -79,7 +96,7 @@ check_format() {
 }
 
 case "$check" in
-includes | readmes | files | globals | format) "check_$check" ;;
+includes | readmes | files | globals | symbols | format) "check_$check" ;;
 *)
     echo "no such check: $check"
     exit 2

@@ -12,9 +12,9 @@ failures=0
 
 put() { printf '// SPDX-License-Identifier: Apache-2.0\n%s\n' "$2" >"$1"; }
 
-# expect_bad CHECK TEXT: the check fails and says TEXT.
+# expect_bad CHECK TEXT [LIB_DIR]: the check fails and says TEXT.
 expect_bad() {
-    if output=$("$house/house_test.sh" "$1" "$tree" 2>&1); then
+    if output=$("$house/house_test.sh" "$1" "$tree" "${3-}" 2>&1); then
         echo "$1 passes, but should say: $2"
         failures=$((failures + 1))
     elif ! printf '%s\n' "$output" | grep -qF -- "$2"; then
@@ -55,4 +55,18 @@ echo 'int x;' >passes/bad.c
 expect_bad files 'passes/bad.c: no SPDX line'
 put passes/bad.c "// see /$(echo home)/someone"
 expect_bad files 'passes/bad.c:2:'
+
+# library NAME SYMBOL: one that calls SYMBOL.
+library() {
+    mkdir -p lib
+    printf 'void %s(void);\nvoid caller(void);\nvoid caller(void) { %s(); }\n' "$2" "$2" >lib/caller.c
+    cc -c lib/caller.c -o lib/caller.o && ar rcs "lib/libaccel_$1.a" lib/caller.o
+}
+library runtime sim_function_create
+if ! "$house/house_test.sh" symbols "$tree" lib; then failures=1; fi
+library hw sim_function_create
+expect_bad symbols 'libaccel_hw.a reaches into the simulated card' lib
+library hw memcpy
+library runtime sim_gang_run
+expect_bad symbols 'sim_gang_run' lib
 [ "$failures" = 0 ]

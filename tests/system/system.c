@@ -32,13 +32,20 @@ static bool report(const accel_error_t *error) {
     return false;
 }
 
+static bool open_device(const system_options_t *options, const accel_device_options_t *device,
+                        accel_device_t **out_device, accel_error_t *error) {
+    rt_client_t client;
+    return rt_inproc_open(device, options->card, &client, error) == ACCEL_OK &&
+           rt_device_open(&client, out_device, error) == ACCEL_OK;
+}
+
 static bool open_module(system_model_t *model, const system_options_t *options) {
     accel_error_t error;
     accel_device_options_t device = {.profile = accel_program_profile(model->program),
                                      .cores = options->cores ? options->cores : 1,
                                      .engine = options->engine};
     accel_module_options_t module = {.node_stats = options->check_dense};
-    if (accel_device_open("inproc", &device, &model->device, &error) != ACCEL_OK)
+    if (!open_device(options, &device, &model->device, &error))
         return report(&error);
     if (accel_module_load(model->device, model->program, &module, &model->module, &error))
         return report(&error);

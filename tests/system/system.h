@@ -4,6 +4,7 @@
 #define TESTS_SYSTEM_SYSTEM_H
 
 #include "ir/ir.h"
+#include "runtime/client.h"
 #include "runtime/include/accel/accel.h"
 #include "tests/ref/ref_eval.h"
 
@@ -13,7 +14,8 @@ typedef struct system_options {
     uint32_t cores;      // 0: 1
     int opt_level;
     double rtol, atol;
-    bool check_dense; // fail when a kernel spends hart instructions on elements
+    bool check_dense;      // fail when a kernel spends hart instructions on elements
+    rt_card_create_t card; // NULL: the simulated card of this process
 } system_options_t;
 
 // A program compiled into a temporary file, loaded and ready to run.
