@@ -40,6 +40,9 @@ static const port_ops_t user_ops = {
     .irq_disable = user_irq_disable,
     .irq_sync = user_irq_sync,
     .log = user_log,
+    .work_init = user_work_init,
+    .work_deinit = user_work_deinit,
+    .work_at = user_work_at,
 };
 
 status_t port_user_create(port_user_log_t log, void *log_user, port_user_t **out_port) {
@@ -52,7 +55,8 @@ status_t port_user_create(port_user_log_t log, void *log_user, port_user_t **out
     port->log_user = log_user;
     if (pthread_rwlock_init(&port->regions_lock, NULL) != 0 ||
         pthread_mutex_init(&port->irq_lock, NULL) != 0 ||
-        pthread_cond_init(&port->irq_idle, NULL) != 0) {
+        pthread_cond_init(&port->irq_idle, NULL) != 0 ||
+        port_user_works_init(port) != STATUS_OK) {
         free(port);
         return STATUS_NO_MEMORY;
     }
@@ -63,6 +67,7 @@ status_t port_user_create(port_user_log_t log, void *log_user, port_user_t **out
 void port_user_destroy(port_user_t *port) {
     if (port == NULL)
         return;
+    port_user_works_deinit(port);
     (void)pthread_rwlock_destroy(&port->regions_lock);
     (void)pthread_mutex_destroy(&port->irq_lock);
     (void)pthread_cond_destroy(&port->irq_idle);

@@ -12,6 +12,15 @@ typedef struct region {
     bool writable;
 } region_t;
 
+// Works that wait for their time, and the thread that runs them.
+typedef struct works {
+    pthread_mutex_t lock;
+    pthread_cond_t moved, idle; // a time was set; none is running
+    struct work *first, *running;
+    pthread_t thread;
+    bool has_thread, stopping;
+} works_t;
+
 struct port_user {
     port_t base; // first: a port_t is a port_user_t
     port_user_log_t log;
@@ -28,6 +37,8 @@ struct port_user {
     port_irq_t irq;
     bool irq_enabled;
     uint32_t irq_running;
+
+    works_t works;
 };
 
 struct port_pin {
@@ -64,6 +75,13 @@ void user_event_set(port_t *port, port_event_t *event);
 void user_event_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns);
 uint64_t user_now_ns(port_t *port);
 void user_stall_us(port_t *port, uint32_t us);
+
+// work.c
+WARN_UNUSED status_t port_user_works_init(port_user_t *port);
+void port_user_works_deinit(port_user_t *port);
+status_t user_work_init(port_t *port, port_work_t *work, void (*run)(void *user), void *user);
+void user_work_deinit(port_t *port, port_work_t *work);
+void user_work_at(port_t *port, port_work_t *work, uint64_t when_ns);
 
 // pci.c
 uint32_t user_reg_read32(port_t *port, uint32_t offset);
