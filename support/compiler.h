@@ -11,6 +11,7 @@
 #define NO_RETURN         __attribute__((noreturn))
 #define ALWAYS_INLINE     __attribute__((always_inline)) inline
 #define NO_INLINE         __attribute__((noinline))
+#define CALL_SITE()       __builtin_return_address(0) // where this function was called from
 #else
 #define WARN_UNUSED
 #define PRINTF_LIKE(f, a)
@@ -19,6 +20,7 @@
 #define NO_RETURN
 #define ALWAYS_INLINE inline
 #define NO_INLINE
+#define CALL_SITE() NULL
 #endif
 
 // Before a loop of a known, small number of turns, whose body is to be written out.
