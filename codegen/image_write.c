@@ -351,7 +351,7 @@ static status_t write_stream(cg_t *cg, const elf_t *elf, FILE *stream, const cha
         status = put_hash(&w, elf);
     if (status == STATUS_OK && w.failed)
         status = DIAG_FAIL(cg->diag, STATUS_IO, &(diag_where_t){.pass = "write"}, NULL,
-                           "cannot write %s", path);
+                           "cannot write '%s'", path);
     (void)XXH3_freeState(w.hash);
     strbuf_deinit(&l.debug_bytes);
     strbuf_deinit(&l.name_bytes);
@@ -366,7 +366,7 @@ status_t cg_image_write(cg_t *cg, const uint8_t *data, size_t bytes, const char 
     status_t status = file_out_open(out_path, &out);
     if (status != STATUS_OK)
         return DIAG_FAIL(cg->diag, status, &(diag_where_t){.pass = "write"}, NULL,
-                         "cannot write beside %s", out_path);
+                         "cannot write '%s': %s", out_path, file_error_text(status));
     status = write_stream(cg, &elf, out.stream, out_path);
     if (status != STATUS_OK) {
         file_out_abort(&out);
@@ -375,6 +375,6 @@ status_t cg_image_write(cg_t *cg, const uint8_t *data, size_t bytes, const char 
     status = file_out_commit(&out);
     if (status != STATUS_OK)
         return DIAG_FAIL(cg->diag, status, &(diag_where_t){.pass = "write"}, NULL,
-                         "cannot write %s", out_path);
+                         "cannot write '%s'", out_path);
     return STATUS_OK;
 }

@@ -104,7 +104,7 @@ static status_t make_heap(accel_module_t *module) {
 // --- Load ---
 
 static accel_status_t check_fit(const accel_device_t *device, const accel_program_t *program,
-                                accel_error_t *error) {
+                                const accel_module_options_t *options, accel_error_t *error) {
     const isa_image_t *image = &program->image;
     char name[17] = {0};
     memcpy(name, device->info.profile, sizeof device->info.profile);
@@ -115,6 +115,11 @@ static accel_status_t check_fit(const accel_device_t *device, const accel_progra
                        program->path, image->note->profile,
                        (unsigned long long)image->note->profile_hash, name,
                        (unsigned long long)device->info.profile_hash, name);
+    if (options != NULL && options->heap_limit != 0 && options->heap_limit < image->note->heap_min)
+        return rt_fail(error, ACCEL_LIMIT,
+                       "%s needs a heap of %llu bytes at least, the limit is %llu", program->path,
+                       (unsigned long long)image->note->heap_min,
+                       (unsigned long long)options->heap_limit);
     if ((uint64_t)image->note->n_inputs + image->note->n_outputs > RT_MAX_IO)
         return rt_fail(error, ACCEL_LIMIT, "%s has more than %u inputs and outputs", program->path,
                        RT_MAX_IO);
@@ -173,7 +178,7 @@ accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *
                                  accel_error_t *error) {
     *out_module = NULL;
     uint64_t start = device->client.ops->now_ns(device->client.self);
-    RT_TRY(check_fit(device, program, error));
+    RT_TRY(check_fit(device, program, options, error));
     accel_module_t *module = module_new(device, program, options);
     if (module == NULL)
         return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");

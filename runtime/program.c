@@ -73,8 +73,9 @@ accel_status_t accel_program_open(const char *path, accel_program_t **out_progra
     uint64_t start = now_ns();
     status_t status = file_map_open(path, &program->file);
     program->open_ns = now_ns() - start;
-    accel_status_t result =
-        status == STATUS_OK ? check(program, error) : rt_fail_status(error, status, path);
+    accel_status_t result = status == STATUS_OK ? check(program, error)
+                                                : rt_fail(error, (accel_status_t)status, "%s: %s",
+                                                          path, file_error_text(status));
     if (result != ACCEL_OK) {
         accel_program_close(program);
         return result;

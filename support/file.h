@@ -15,8 +15,13 @@ typedef struct file_map {
     void *os_handle;
 } file_map_t;
 
-// Maps a regular file read-only and private. STATUS_NOT_FOUND, STATUS_IO.
+// Maps a regular file read-only and private. STATUS_NOT_FOUND, STATUS_DENIED, STATUS_INVALID (a
+// folder, a device, a pipe), STATUS_IO.
 WARN_UNUSED status_t file_map_open(const char *path, file_map_t *out_map);
+// What a failure of it, or of file_out_open, means to a person.
+static inline const char *file_error_text(status_t status) {
+    return status == STATUS_INVALID ? "it is no regular file" : status_text(status);
+}
 void file_map_close(file_map_t *map);
 
 // Output to `path` through a temporary file beside it; only commit makes `path` appear.

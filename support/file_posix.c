@@ -10,12 +10,20 @@
 
 #include "support/file.h"
 
-static status_t status_of_errno(void) { return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO; }
+static status_t status_of_errno(void) {
+    return errno == ENOENT || errno == ENOTDIR ? STATUS_NOT_FOUND
+           : errno == EACCES || errno == EPERM ? STATUS_DENIED
+           : errno == EISDIR                   ? STATUS_INVALID
+                                               : STATUS_IO;
+}
 
 static status_t map_descriptor(int fd, file_map_t *out_map) {
     struct stat info;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 0 ||
-        (uintmax_t)info.st_size > SIZE_MAX)
+    if (fstat(fd, &info) != 0)
+        return STATUS_IO;
+    if (!S_ISREG(info.st_mode))
+        return STATUS_INVALID;
+    if (info.st_size < 0 || (uintmax_t)info.st_size > SIZE_MAX)
         return STATUS_IO;
     if (info.st_size == 0)
         return STATUS_OK;

@@ -23,13 +23,15 @@ static wchar_t *wide_path(const char *path) {
 static status_t status_of_last_error(void) {
     DWORD error = GetLastError();
     return error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND ? STATUS_NOT_FOUND
+           : error == ERROR_ACCESS_DENIED                                 ? STATUS_DENIED
                                                                           : STATUS_IO;
 }
 
 static status_t map_handle(HANDLE file, file_map_t *out_map) {
     LARGE_INTEGER size;
-    if (GetFileType(file) != FILE_TYPE_DISK || !GetFileSizeEx(file, &size) ||
-        (uint64_t)size.QuadPart > SIZE_MAX)
+    if (GetFileType(file) != FILE_TYPE_DISK)
+        return STATUS_INVALID;
+    if (!GetFileSizeEx(file, &size) || (uint64_t)size.QuadPart > SIZE_MAX)
         return STATUS_IO;
     if (size.QuadPart == 0)
         return STATUS_OK;

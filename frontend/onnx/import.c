@@ -338,9 +338,8 @@ status_t onnx_import(const char *path, const onnx_options_t *options, diag_t *di
     *file = (onnx_file_t){.name = ""};
     status_t status = file_map_open(path, &file->map);
     if (status != STATUS_OK)
-        status = DIAG_FAIL(diag, status, NULL,
-                           status == STATUS_NOT_FOUND ? NULL : "it has to be a file you may read",
-                           "cannot read the model: %s", status_text(status));
+        status = DIAG_FAIL(diag, status, NULL, NULL, "cannot read the model: %s",
+                           file_error_text(status));
     else
         files->n_files = 1;
     if (status == STATUS_OK)

@@ -40,8 +40,8 @@ static status_t read_entries(import_t *im, const node_t *n, const char *what,
         else if (strcmp(key, "length") == 0)
             ok = out->has_length = parse_u64(value, &out->length);
         if (!ok)
-            return import_fail(im, n, STATUS_INVALID, "'%s': external %s is '%s'", what, key,
-                               value);
+            return import_fail(im, n, STATUS_INVALID, "'%s': external %s is '%s', no number", what,
+                               key, value);
     }
     return STATUS_OK;
 }
@@ -73,7 +73,7 @@ static status_t open_file(import_t *im, const node_t *n, const char *what, const
     status_t status = file_map_open(path, &map);
     if (status != STATUS_OK)
         return import_fail(im, n, status, "'%s': external data file %s: %s", what, path,
-                           status_text(status));
+                           file_error_text(status));
     ARENA_GROW(&files->arena, files->files, files->cap_files, files->n_files + 1);
     onnx_file_t *file = &files->files[files->n_files++];
     *file = (onnx_file_t){.name = arena_strdup(&files->arena, location), .map = map};

@@ -68,7 +68,10 @@ ir_value_t *import_const_f32(node_t *n, uint32_t rank, size_t count, const float
 static status_t bind_output(node_t *n, const char *name, ir_value_t *value, const char *missing) {
     if (name[0] == 0)
         return STATUS_OK;
-    if (map_get_str(&n->scope->names, name) != NULL)
+    const binding_t *binding = map_get_str(&n->scope->names, name);
+    if (binding != NULL && binding->value == NULL && binding->missing == NULL)
+        return STATUS_OK; // read before, and reported there
+    if (binding != NULL)
         return import_fail(n->im, n, STATUS_INVALID, "output '%s' is already defined", name);
     import_bind(n->scope, n->im->arena, name, value, missing);
     if (value != NULL && value->def != NULL && n->scope->is_main)
@@ -200,12 +203,15 @@ static const Onnx__FunctionProto *find_function(const node_t *n) {
 
 static status_t no_row(const node_t *n, bool known) {
     if (!import_is_default_domain(n->proto->domain))
-        return import_fail(n->im, n, STATUS_UNSUPPORTED, "operator '%s' of domain '%s'",
-                           n->proto->op_type, n->proto->domain);
+        return import_fail(n->im, n, STATUS_UNSUPPORTED,
+                           "no support for operator '%s' of domain '%s'", n->proto->op_type,
+                           n->proto->domain);
     if (known)
-        return import_fail(n->im, n, STATUS_UNSUPPORTED, "operator '%s' of opset %lld",
-                           n->proto->op_type, (long long)n->scope->opset);
-    return import_fail(n->im, n, STATUS_UNSUPPORTED, "operator '%s'", n->proto->op_type);
+        return import_fail(n->im, n, STATUS_UNSUPPORTED,
+                           "no support for operator '%s' of opset %lld", n->proto->op_type,
+                           (long long)n->scope->opset);
+    return import_fail(n->im, n, STATUS_UNSUPPORTED, "no support for operator '%s'",
+                       n->proto->op_type);
 }
 
 static status_t import_by_row(node_t *n) {

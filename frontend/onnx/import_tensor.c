@@ -160,8 +160,10 @@ static status_t check_type(tensor_t *t) {
     for (size_t i = 0; i < p->n_dims; i++)
         if (p->dims[i] < 0 || p->dims[i] > ONNX_MAX_DIM ||
             !checked_mul_i64(elements, p->dims[i], &elements) || elements > ONNX_MAX_ELEMENTS)
-            return import_fail(t->im, t->n, STATUS_LIMIT, "'%s': dim %zu is %lld", t->what, i,
-                               (long long)p->dims[i]);
+            return import_fail(t->im, t->n, STATUS_LIMIT,
+                               "'%s': dim %zu is %lld; a dim is 0 to %d, a tensor has at most 2^36 "
+                               "elements",
+                               t->what, i, (long long)p->dims[i], ONNX_MAX_DIM);
     t->n_elements = (uint64_t)elements;
     t->bytes = (t->n_elements * dtype_bits(t->elem) + 7) / 8;
     return STATUS_OK;

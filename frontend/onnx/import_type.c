@@ -44,8 +44,8 @@ static status_t import_dim(import_t *im, const char *input, size_t axis,
         dim->dim_value == -1)
         return named_dim(im, input, arena_printf(im->arena, "%s_%zu", input, axis), out_dim);
     if (dim->dim_value < 0 || dim->dim_value > ONNX_MAX_DIM)
-        return import_fail(im, NULL, STATUS_LIMIT, "input '%s': dim %zu is %lld", input, axis,
-                           (long long)dim->dim_value);
+        return import_fail(im, NULL, STATUS_LIMIT, "input '%s': dim %zu is %lld; a dim is 0 to %d",
+                           input, axis, (long long)dim->dim_value, ONNX_MAX_DIM);
     *out_dim = ir_const(im->m, dim->dim_value);
     return STATUS_OK;
 }
@@ -70,7 +70,8 @@ static status_t tensor_type(import_t *im, const char *input, const Onnx__TypePro
         if (!ir_expr_is_const(dims[i]) || dims[i]->value == 0)
             continue;
         if (elements > ONNX_MAX_ELEMENTS / dims[i]->value)
-            return import_fail(im, NULL, STATUS_LIMIT, "input '%s' has too many elements", input);
+            return import_fail(im, NULL, STATUS_LIMIT,
+                               "input '%s' has too many elements: more than 2^36", input);
         elements *= dims[i]->value;
     }
     *out_type = ir_type_tensor(im->m, (dtype_t)t->elem_type, (uint32_t)t->shape->n_dim, dims);

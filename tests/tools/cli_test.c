@@ -33,6 +33,8 @@ static const cli_option_t options[] = {
     {'n', "repeat", CLI_U64, AT(repeat), "N", NULL, "run N times"},
     {0, "rtol", CLI_F64, AT(rtol), "X", NULL, "relative tolerance"},
     {'i', "input", CLI_LIST, AT(inputs), "NAME=FILE", NULL, "an input"},
+    {0, "dim", CLI_SIZES, AT(inputs), "NAME=N", NULL, "a size"},
+    {0, "pair", CLI_PAIRS, AT(inputs), "NAME=FILE", NULL, "a pair"},
     {0, "secret", CLI_FLAG, AT(verbose), NULL, NULL, NULL},
 };
 static const cli_program_t program = {
@@ -137,6 +139,9 @@ static void mistakes_are_named(void **state) {
     expect_wrong("m --rtol=abc", "is not a number");
     expect_wrong("m --verbose=1", "--verbose takes no value");
     expect_wrong("m -Ofast", "-O: 'fast' is not a whole number");
+    expect_wrong("m --dim x", "--dim: 'x' is not NAME=N\n");
+    expect_wrong("m --dim x=y", "--dim: 'x=y' is not NAME=N\n");
+    expect_wrong("m --pair =y", "--pair: '=y' is not NAME=FILE\n");
     expect_wrong("", "missing MODEL");
     expect_wrong("a b", "unexpected 'b'");
     expect_wrong("m --=x", "unknown option '--'");

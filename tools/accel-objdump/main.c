@@ -33,7 +33,11 @@ static int show(const char *path, const options_t *options) {
     const char *error = "";
     status_t status = file_map_open(path, &file);
     if (status != STATUS_OK) {
-        fprintf(stderr, "accel-objdump: error: %s: %s\n", path, status_text(status));
+        fprintf(stderr, "accel-objdump: error: %s: %s\n", path, file_error_text(status));
+        return CLI_EXIT_FAILURE;
+    }
+    if (file.bytes == 0) {
+        fprintf(stderr, "accel-objdump: error: %s: the file is empty\n", path);
         return CLI_EXIT_FAILURE;
     }
     status = isa_image_open(file.data, file.bytes, &image, &error);

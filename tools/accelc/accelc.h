@@ -21,6 +21,8 @@ typedef struct accelc_options {
     const char *level; // "0" to "3"
 } accelc_options_t;
 
+// By its name, as accelc_compile does.
+bool accelc_is_ir(const char *model);
 // Compiles `model`; everything that went wrong is in `diag`.
 WARN_UNUSED status_t accelc_compile(const accelc_options_t *options, const char *model,
                                     arena_t *arena, diag_t *diag, progress_t *progress);

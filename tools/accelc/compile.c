@@ -29,7 +29,7 @@ static void show_time(const compile_t *c, const char *what, uint64_t ns) {
 
 static int opt_level(const accelc_options_t *options) { return options->level[0] - '0'; }
 
-static bool is_ir(const char *path) {
+bool accelc_is_ir(const char *path) {
     size_t n = strlen(path);
     return n > 3 && strcmp(path + n - 3, ".ir") == 0;
 }
@@ -54,11 +54,36 @@ static status_t read_dims(compile_t *c, onnx_options_t *out) {
     return STATUS_OK;
 }
 
+// Whether `op` is what a pass left behind; the passes after it rely on that.
+static bool is_after(const ir_op_t *op, const char *pass) {
+    for (uint32_t i = 0; i < op->n_results; i++) {
+        const ir_type_t *type = op->results[i]->type;
+        if (strcmp(pass, "infer_shapes") == 0 && type->kind == IR_TENSOR && !type->ranked)
+            return false;
+    }
+    return strcmp(pass, "bufferise") != 0 || op->code != IR_kernel || op->n_results == 0;
+}
+
+// IR text that is at an earlier stage than --start says would only confuse the passes.
+static status_t check_stage(const compile_t *c) {
+    const char *start = c->options->start;
+    for (size_t i = 0;
+         start && c->m->funcs && i < pass_n_table && strcmp(pass_table[i].name, start) != 0; i++)
+        for (const ir_op_t *op = c->m->funcs->body->block->first; op; op = op->next)
+            if (!is_after(op, pass_table[i].name))
+                return DIAG_FAIL(c->diag, STATUS_INVALID,
+                                 &(diag_where_t){.op = ir_op_info(op->code)->name},
+                                 arena_printf(c->arena, "use --start=%s", pass_table[i].name),
+                                 "pass '%s' has to run before '%s'", pass_table[i].name, start);
+    return STATUS_OK;
+}
+
 static status_t import_ir(compile_t *c) {
     file_map_t file;
     status_t status = file_map_open(c->model, &file);
     if (status != STATUS_OK)
-        return DIAG_FAIL(c->diag, status, NULL, NULL, "cannot be read");
+        return DIAG_FAIL(c->diag, status, NULL, NULL, "cannot be read: %s",
+                         file_error_text(status));
     // A dump's constants lie beside it, in NAME.blobs.
     char *sidecar_path = arena_printf(c->arena, "%.*s.blobs", (int)strlen(c->model) - 3, c->model);
     FILE *sidecar = fopen(sidecar_path, "rb");
@@ -66,11 +91,13 @@ static status_t import_ir(compile_t *c) {
     if (sidecar)
         (void)fclose(sidecar);
     file_map_close(&file);
-    return status != STATUS_OK ? status : ir_verify(c->m, c->diag);
+    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(ir_verify(c->m, c->diag));
+    return check_stage(c);
 }
 
 static status_t import(compile_t *c) {
-    if (is_ir(c->model))
+    if (accelc_is_ir(c->model))
         return import_ir(c);
     onnx_options_t onnx;
     RETURN_IF_ERROR(read_dims(c, &onnx));
@@ -108,7 +135,7 @@ static status_t write_ir(compile_t *c) {
         return fflush(stdout) == 0 ? STATUS_OK : STATUS_IO;
     }
     file_out_t text, blobs;
-    const char *blobs_path = is_ir(path)
+    const char *blobs_path = accelc_is_ir(path)
                                  ? arena_printf(c->arena, "%.*s.blobs", (int)strlen(path) - 3, path)
                                  : arena_printf(c->arena, "%s.blobs", path);
     status_t status = file_out_open(path, &text);

@@ -4,7 +4,9 @@
 
 #include "tools/accelc/accelc.h"
 
-#define MEMBER(name) offsetof(accelc_options_t, name)
+#define MEMBER(name)                    offsetof(accelc_options_t, name)
+#define PASS_NAME(name, level, meaning) #name "|"
+#define PASS_NAMES                      PASS_LINE(PASS_NAME)
 
 static const cli_option_t options_table[] = {
     {'o', "output", CLI_TEXT, MEMBER(output), "FILE", NULL,
@@ -13,16 +15,16 @@ static const cli_option_t options_table[] = {
      "the card to compile for; host"},
     {0, "emit", CLI_TEXT, MEMBER(emit), "WHAT", "graph|tile|llvm|asm|image",
      "what to write; image"},
-    {0, "dim", CLI_LIST, MEMBER(dims), "NAME=N", NULL, "fix a symbolic dim of the inputs"},
+    {0, "dim", CLI_SIZES, MEMBER(dims), "NAME=N", NULL, "fix a symbolic dim of the inputs"},
     {'O', NULL, CLI_TEXT, MEMBER(level), "LEVEL", "0|1|2|3", "how hard to optimise; 2"},
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "For those who work on the compiler"},
-    {0, "dump-after", CLI_TEXT, MEMBER(dump_after), "PASS", NULL,
+    {0, "dump-after", CLI_TEXT, MEMBER(dump_after), "PASS", PASS_NAMES "all",
      "print the IR after a pass, or after \"all\""},
     {0, "dump-dir", CLI_TEXT, MEMBER(dump_dir), "DIR", NULL, "dump into files there"},
     {0, "time-passes", CLI_FLAG, MEMBER(time_passes), NULL, NULL, "print where the time went"},
     {0, "check-ir", CLI_FLAG, MEMBER(check), NULL, NULL,
      "print, parse and compare the IR after every pass"},
-    {0, "start", CLI_TEXT, MEMBER(start), "PASS", NULL,
+    {0, "start", CLI_TEXT, MEMBER(start), "PASS", PASS_NAMES "codegen",
      "the model is IR text (.ir); the line begins at this pass, \"codegen\" for none"},
     {0, "linker", CLI_TEXT, MEMBER(linker), "PROGRAM", NULL, "instead of ld.lld-19"},
     {'v', "verbose", CLI_FLAG, MEMBER(verbose), NULL, NULL,
@@ -52,6 +54,10 @@ static int run(int argc, char **argv, arena_t *arena) {
         break;
     }
     const char *model = operands.items[0];
+    if (options.start != NULL && !accelc_is_ir(model)) {
+        cli_complain(&program, stderr, "--start is for IR text (.ir) only");
+        return CLI_EXIT_USAGE;
+    }
     progress_t progress;
     diag_t diag;
     diag_init(&diag);

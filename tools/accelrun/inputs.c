@@ -49,7 +49,7 @@ static int64_t dim_option(run_t *run, const char *symbol) {
 
 static status_t make_random(run_t *run, const accel_io_t *io, const char *seed_text,
                             tool_tensor_t *out_tensor) {
-    uint64_t seed = 1, bytes;
+    uint64_t seed = 1, bytes = 0;
     if (seed_text[0] == ':' && !cli_parse_u64(seed_text + 1, &seed))
         return DIAG_FAIL(run->diag, STATUS_INVALID, NULL, NULL, "'%s' is no seed", seed_text + 1);
     if (!num_is_number((dtype_t)io->dtype))
@@ -67,10 +67,14 @@ static status_t make_random(run_t *run, const accel_io_t *io, const char *seed_t
                              "random input '%s' needs a size for its dim '%s'", io->name,
                              dim->symbol);
     }
-    RETURN_IF_ERROR(tool_tensor_count(out_tensor->dims, io->rank, &out_tensor->n_elems));
-    RETURN_IF_ERROR(tool_tensor_bytes(out_tensor->dtype, out_tensor->n_elems, &bytes));
+    if (tool_tensor_count(out_tensor->dims, io->rank, &out_tensor->n_elems) == STATUS_OK &&
+        tool_tensor_bytes(out_tensor->dtype, out_tensor->n_elems, &bytes) == STATUS_OK &&
+        bytes <= SIZE_MAX / 2)
+        out_tensor->data = arena_alloc(run->arena, (size_t)bytes);
+    if (out_tensor->data == NULL)
+        return DIAG_FAIL(run->diag, STATUS_LIMIT, NULL, NULL, "random input '%s' %s is too large",
+                         io->name, type_text(run->arena, io));
     out_tensor->data_bytes = (size_t)bytes;
-    out_tensor->data = arena_must_alloc(run->arena, (size_t)bytes);
     fill_random(out_tensor, seed);
     return STATUS_OK;
 }
@@ -164,8 +168,7 @@ static status_t load_options(run_t *run) {
         char *name = NULL;
         uint32_t index = 0;
         if (!cli_split(run->arena, text, &name, &spec))
-            return DIAG_FAIL(run->diag, STATUS_INVALID, NULL, "write --input NAME=FILE",
-                             "'%s' names no input", text);
+            return STATUS_INTERNAL; // the command line was checked
         RETURN_IF_ERROR(find_input(run, name, &index));
         RETURN_IF_ERROR(load_one(run, index, spec));
     }

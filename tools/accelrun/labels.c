@@ -39,7 +39,7 @@ status_t labels_load(run_t *run) {
     status_t status = file_map_open(path, &map);
     if (status != STATUS_OK)
         return DIAG_FAIL(run->diag, status, NULL, NULL, "%s: cannot be read: %s", path,
-                         status_text(status));
+                         file_error_text(status));
     split_lines(run, (const char *)map.data, map.bytes);
     file_map_close(&map);
     for (uint32_t i = 0; i < run->n_outputs; i++) {

@@ -13,9 +13,9 @@
 
 static const cli_option_t option_table[] = {
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Inputs"},
-    OPTION('i', "input", CLI_LIST, inputs, "NAME=FILE", NULL,
+    OPTION('i', "input", CLI_PAIRS, inputs, "NAME=FILE", NULL,
            "an input from a .npy, .pb, .pgm or .ppm file, or NAME=random[:SEED]"),
-    OPTION('d', "dim", CLI_LIST, dims, "NAME=N", NULL, "size of a symbolic dim of random inputs"),
+    OPTION('d', "dim", CLI_SIZES, dims, "NAME=N", NULL, "size of a symbolic dim of random inputs"),
     OPTION('t', "test-data", CLI_TEXT, test_data, "DIR", NULL,
            "ONNX test_data_set folder: inputs from input_K.pb; outputs must match output_K.pb"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Outputs"},
@@ -213,15 +213,14 @@ static status_t go_traced(run_t *run, bool *out_equal) {
 }
 
 static bool options_valid(const options_t *options) {
-    if (options->cores > UINT32_MAX || options->repeat > 1000000) {
-        fputs("accelrun: --cores or --repeat is too large\n", stderr);
-        return false;
-    }
-    if (!(options->rtol >= 0) || !(options->atol >= 0)) {
-        fputs("accelrun: --rtol and --atol must be 0 or more\n", stderr);
-        return false;
-    }
-    return true;
+    const char *wrong = options->cores > UINT32_MAX ? "--cores is too large"
+                        : options->repeat > 1000000 ? "--repeat is at most 1000000"
+                        : !(options->rtol >= 0)     ? "--rtol must be 0 or more"
+                        : !(options->atol >= 0)     ? "--atol must be 0 or more"
+                                                    : NULL;
+    if (wrong != NULL)
+        cli_complain(&program_info, stderr, wrong);
+    return wrong == NULL;
 }
 
 int main(int argc, char **argv) {

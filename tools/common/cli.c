@@ -80,7 +80,7 @@ const char *cli_did_you_mean(const char *mistyped, const char *const *names, siz
     size_t best_distance = strlen(mistyped) / 3 + 2; // farther away is a different word
     for (size_t i = 0; i < n_names; i++) {
         size_t d = names[i] == NULL ? SIZE_MAX : distance(mistyped, names[i]);
-        if (d < best_distance) {
+        if (d < best_distance && d < strlen(mistyped)) { // some of it has to be right
             best = names[i];
             best_distance = d;
         }
@@ -91,6 +91,11 @@ const char *cli_did_you_mean(const char *mistyped, const char *const *names, siz
 static cli_result_t wrong_end(parser_t *parser) {
     fprintf(parser->err, "Try '%s --help' for more information.\n", parser->program->name);
     return CLI_WRONG;
+}
+
+void cli_complain(const cli_program_t *program, FILE *err, const char *what) {
+    fprintf(err, "%s: %s\n", program->name, what);
+    (void)wrong_end(&(parser_t){.program = program, .err = err});
 }
 
 static cli_result_t unknown_option(parser_t *parser, const char *name) {
@@ -145,6 +150,12 @@ static cli_result_t check_choice(parser_t *parser, const cli_option_t *option, c
     return wrong_end(parser);
 }
 
+static bool is_pair(const char *text, bool of_number) {
+    const char *equals = strchr(text, '=');
+    uint64_t number;
+    return equals != NULL && equals != text && (!of_number || cli_parse_u64(equals + 1, &number));
+}
+
 static cli_result_t store(parser_t *parser, const cli_option_t *option, const char *value) {
     void *member = (char *)parser->values + option->offset;
     switch (option->kind) {
@@ -166,8 +177,12 @@ static cli_result_t store(parser_t *parser, const cli_option_t *option, const ch
         if (!cli_parse_f64(value, member))
             return bad_value(parser, option, value, "a number");
         break;
-    case CLI_LIST: {
+    case CLI_LIST:
+    case CLI_PAIRS:
+    case CLI_SIZES: {
         cli_list_t *list = member;
+        if (option->kind != CLI_LIST && !is_pair(value, option->kind == CLI_SIZES))
+            return bad_value(parser, option, value, option->value_name);
         ARENA_GROW(parser->arena, list->items, list->capacity, list->n_items + 1);
         list->items[list->n_items++] = value;
         break;

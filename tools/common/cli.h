@@ -22,6 +22,8 @@ typedef enum cli_kind {
     CLI_U64,           // uint64_t; decimal, or hexadecimal after 0x
     CLI_F64,           // double
     CLI_LIST,          // cli_list_t; every occurrence adds an item
+    CLI_PAIRS,         // the same, of items NAME=VALUE
+    CLI_SIZES,         // the same, of items NAME=N with a whole number
     CLI_HEADING,       // no option: `help` is a heading in --help
 } cli_kind_t;
 
@@ -59,6 +61,9 @@ typedef enum cli_result {
 // Fills the members that options name; the caller put the defaults there. Texts point into argv.
 cli_result_t cli_parse(const cli_program_t *program, int argc, char **argv, arena_t *arena,
                        FILE *out, FILE *err, void *values, cli_list_t *out_operands);
+
+// Prints a mistake that the table cannot find, as cli_parse prints those that it finds.
+void cli_complain(const cli_program_t *program, FILE *err, const char *what);
 
 void cli_print_help(const cli_program_t *program, FILE *out);
 

@@ -309,7 +309,7 @@ status_t tool_pb_tensor_read(const char *path, arena_t *arena, diag_t *diag,
     status_t status = file_map_open(path, &map);
     if (status != STATUS_OK) {
         diag_where_t where = {.model = path};
-        return DIAG_FAIL(diag, status, &where, NULL, "cannot be read: %s", status_text(status));
+        return DIAG_FAIL(diag, status, &where, NULL, "cannot be read: %s", file_error_text(status));
     }
     status = tool_pb_tensor_parse(map.data, map.bytes, path, arena, diag, out_tensor);
     file_map_close(&map);
