@@ -6,39 +6,17 @@
 
 #define VERSION_MAJOR(version) ((version) >> 16)
 
-static uint64_t read_pair(const hw_device_t *device, uint32_t lo_offset, uint32_t hi_offset) {
-    uint64_t lo = hw_reg_read(device, lo_offset);
-    return (uint64_t)hw_reg_read(device, hi_offset) << 32 | lo;
-}
+#define MEMORY_MAX (UINT64_C(1) << 48) // bytes; sums of such numbers do not overflow
 
-static void write_pair(const hw_device_t *device, uint32_t lo_offset, uint32_t hi_offset,
-                       uint64_t value) {
-    hw_reg_write(device, lo_offset, (uint32_t)value);
-    hw_reg_write(device, hi_offset, (uint32_t)(value >> 32));
-}
+// --- What the card is ---
 
-static status_t refuse(const hw_device_t *device, uint32_t reg, uint32_t value, uint32_t expected) {
+static status_t refuse(const hw_device_t *device, uint32_t reg, uint64_t value, uint64_t expected) {
     device->port->ops->log(device->port, PORT_LOG_REFUSED, reg, value, expected);
     return STATUS_MISMATCH;
 }
 
-static status_t identify(hw_device_t *device) {
-    uint32_t id = hw_reg_read(device, ISA_REG_ID);
-    uint32_t version = hw_reg_read(device, ISA_REG_VERSION);
-    if (id == UINT32_MAX)
-        return STATUS_DEVICE_LOST;
-    if (id != ISA_CARD_ID)
-        return refuse(device, ISA_REG_ID, id, ISA_CARD_ID);
-    if (VERSION_MAJOR(version) != VERSION_MAJOR(ISA_CARD_VERSION))
-        return refuse(device, ISA_REG_VERSION, version, ISA_CARD_VERSION);
-    uint32_t nodes = hw_reg_read(device, ISA_REG_NODES);
-    if (nodes < ISA_NODE_COUNT)
-        return refuse(device, ISA_REG_NODES, nodes, ISA_NODE_COUNT);
-    return STATUS_OK;
-}
-
-static void read_info(hw_device_t *device) {
-    device->info = (hw_info_t){
+static void read_info(hw_device_t *device, hw_info_t *out_info) {
+    *out_info = (hw_info_t){
         .version = hw_reg_read(device, ISA_REG_VERSION),
         .features = hw_reg_read(device, ISA_REG_FEATURES),
         .cores = hw_reg_read(device, ISA_REG_CORES),
@@ -48,29 +26,61 @@ static void read_info(hw_device_t *device) {
         .vectors = hw_reg_read(device, ISA_REG_VECTORS),
         .firmware = hw_reg_read(device, ISA_REG_FIRMWARE),
         .link = hw_reg_read(device, ISA_REG_LINK),
-        .serial = read_pair(device, ISA_REG_SERIAL_LO, ISA_REG_SERIAL_HI),
+        .serial = hw_reg_read_pair(device, ISA_REG_SERIAL_LO),
         .save_core_bytes = hw_reg_read(device, ISA_REG_SAVE_CORE_BYTES),
-        .profile_hash = read_pair(device, ISA_REG_PROFILE_HASH_LO, ISA_REG_PROFILE_HASH_HI),
-        .memory_bytes = read_pair(device, ISA_REG_MEM_BYTES_LO, ISA_REG_MEM_BYTES_HI),
-        .sram_bytes = read_pair(device, ISA_REG_SRAM_BYTES_LO, ISA_REG_SRAM_BYTES_HI),
-        .save_bytes = read_pair(device, ISA_REG_SAVE_BYTES_LO, ISA_REG_SAVE_BYTES_HI),
+        .profile_hash = hw_reg_read_pair(device, ISA_REG_PROFILE_HASH_LO),
+        .memory_bytes = hw_reg_read_pair(device, ISA_REG_MEM_BYTES_LO),
+        .sram_bytes = hw_reg_read_pair(device, ISA_REG_SRAM_BYTES_LO),
+        .save_bytes = hw_reg_read_pair(device, ISA_REG_SAVE_BYTES_LO),
     };
     for (uint32_t i = 0; i < 4; i++) {
         uint32_t word = hw_reg_read(device, ISA_REG_PROFILE_NAME0 + 4 * i);
-        memcpy(device->info.profile + 4 * i, &word, sizeof word);
+        memcpy(out_info->profile + 4 * i, &word, sizeof word);
     }
+}
+
+// Owners size memory by these numbers.
+static status_t check_info(const hw_device_t *device, const hw_info_t *info) {
+    if (info->cores == 0)
+        return refuse(device, ISA_REG_CORES, info->cores, 1);
+    if (info->vectors == 0 || info->vectors > ISA_MSIX_VECTORS)
+        return refuse(device, ISA_REG_VECTORS, info->vectors, ISA_MSIX_VECTORS);
+    if (info->memory_bytes == 0 || info->memory_bytes > MEMORY_MAX)
+        return refuse(device, ISA_REG_MEM_BYTES_LO, info->memory_bytes, MEMORY_MAX);
+    if (info->sram_bytes > MEMORY_MAX)
+        return refuse(device, ISA_REG_SRAM_BYTES_LO, info->sram_bytes, MEMORY_MAX);
+    if (info->save_bytes > MEMORY_MAX)
+        return refuse(device, ISA_REG_SAVE_BYTES_LO, info->save_bytes, MEMORY_MAX);
+    return STATUS_OK;
+}
+
+// A later minor version has more; what it has, it says in FEATURES.
+status_t hw_identify(hw_device_t *device, hw_info_t *out_info) {
+    uint32_t id = hw_reg_read(device, ISA_REG_ID);
+    uint32_t version = hw_reg_read(device, ISA_REG_VERSION);
+    uint32_t nodes = hw_reg_read(device, ISA_REG_NODES);
+    if (hw_is_gone(device))
+        return STATUS_DEVICE_LOST;
+    if (id != ISA_CARD_ID)
+        return refuse(device, ISA_REG_ID, id, ISA_CARD_ID);
+    if (VERSION_MAJOR(version) != VERSION_MAJOR(ISA_CARD_VERSION))
+        return refuse(device, ISA_REG_VERSION, version, ISA_CARD_VERSION);
+    if (nodes < ISA_NODE_COUNT)
+        return refuse(device, ISA_REG_NODES, nodes, ISA_NODE_COUNT);
+    read_info(device, out_info);
+    if (hw_is_gone(device))
+        return STATUS_DEVICE_LOST;
+    return check_info(device, out_info);
 }
 
 // --- Memory and registers of rings ---
 
 static uint64_t node_ring_bytes(void) {
-    return (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t) * ISA_RING_COUNT +
-           (UINT64_C(1) << HW_COMP_LOG2) * sizeof(isa_completion_t);
+    return HW_RING_SLOTS * sizeof(isa_ring_packet_t) * ISA_RING_COUNT +
+           HW_COMP_ENTRIES * sizeof(isa_completion_t);
 }
 
-static uint64_t fault_ring_bytes(void) {
-    return (UINT64_C(1) << HW_FAULT_LOG2) * sizeof(isa_fault_record_t);
-}
+static uint64_t fault_ring_bytes(void) { return HW_FAULT_RECORDS * sizeof(isa_fault_record_t); }
 
 static uint64_t address_of(const hw_device_t *device, const void *cpu) {
     return device->dma.address +
@@ -79,48 +89,92 @@ static uint64_t address_of(const hw_device_t *device, const void *cpu) {
 
 static void place_rings(hw_device_t *device) {
     uint8_t *at = device->dma.cpu;
-    device->faults = (isa_fault_record_t *)(void *)at;
+    device->faults = (const uint64_t *)(const void *)at;
     at += fault_ring_bytes();
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
         hw_node_t *node = &device->nodes[i];
         for (uint32_t r = 0; r < ISA_RING_COUNT; r++) {
             node->rings[r].slots = (isa_ring_packet_t *)(void *)at;
-            at += (UINT64_C(1) << HW_RING_LOG2) * sizeof(isa_ring_packet_t);
+            at += HW_RING_SLOTS * sizeof(isa_ring_packet_t);
         }
-        node->comps = (isa_completion_t *)(void *)at;
-        at += (UINT64_C(1) << HW_COMP_LOG2) * sizeof(isa_completion_t);
+        node->comps = (const uint64_t *)(const void *)at;
+        at += HW_COMP_ENTRIES * sizeof(isa_completion_t);
     }
 }
 
-static status_t enable_node(hw_device_t *device, uint32_t n) {
+static void *memory_at(const hw_device_t *device, uint64_t address) {
+    return (uint8_t *)device->dma.cpu + (address - device->dma.address);
+}
+
+// The card writes the entries; here is nobody but it and this.
+static void clear_node(hw_device_t *device, uint32_t number) {
+    hw_node_t *node = &device->nodes[number];
+    hw_lock(device, &node->spin);
+    hw_lock(device, &device->irq_spin);
+    for (uint32_t r = 0; r < ISA_RING_COUNT; r++) {
+        hw_ring_t *ring = &node->rings[r];
+        memset(ring->slots, 0, HW_RING_SLOTS * sizeof *ring->slots);
+        memset(ring->fences, 0, sizeof ring->fences);
+        STORE_RELEASE(&ring->head, 0u);
+        STORE_RELEASE(&ring->rung, 0u);
+        STORE_RELEASE(&ring->emptied, 0u);
+        ring->tail = 0;
+        ring->is_closed = false;
+    }
+    memset(memory_at(device, address_of(device, node->comps)), 0,
+           HW_COMP_ENTRIES * sizeof(isa_completion_t));
+    node->comp_head = node->skipped = 0;
+    node->in_doubt = false;
+    STORE_RELEASE(&node->token, 0u);
+    hw_unlock(device, &device->irq_spin);
+    hw_unlock(device, &node->spin);
+}
+
+static void clear_faults(hw_device_t *device) {
+    hw_lock(device, &device->irq_spin);
+    memset(memory_at(device, address_of(device, device->faults)), 0, fault_ring_bytes());
+    device->fault_head = 0;
+    device->fault_taken = 0;
+    hw_unlock(device, &device->irq_spin);
+}
+
+status_t hw_node_enable(hw_device_t *device, uint32_t n) {
     const hw_node_t *node = &device->nodes[n];
-    write_pair(device, ISA_NODE_REG_AT(n, RING_BASE_LO), ISA_NODE_REG_AT(n, RING_BASE_HI),
-               address_of(device, node->rings[ISA_RING_NORMAL].slots));
+    bool has_high = hw_has(device, ISA_FEATURE_HIGH_RING);
+    clear_node(device, n);
+    hw_reg_write_pair(device, ISA_NODE_REG_AT(n, RING_BASE_LO),
+                      address_of(device, node->rings[ISA_RING_NORMAL].slots));
     hw_reg_write(device, ISA_NODE_REG_AT(n, RING_LOG2), HW_RING_LOG2);
-    write_pair(device, ISA_NODE_REG_AT(n, HIGH_BASE_LO), ISA_NODE_REG_AT(n, HIGH_BASE_HI),
-               address_of(device, node->rings[ISA_RING_HIGH].slots));
+    hw_reg_write_pair(device, ISA_NODE_REG_AT(n, HIGH_BASE_LO),
+                      has_high ? address_of(device, node->rings[ISA_RING_HIGH].slots) : 0);
     hw_reg_write(device, ISA_NODE_REG_AT(n, HIGH_LOG2), HW_RING_LOG2);
-    write_pair(device, ISA_NODE_REG_AT(n, COMP_BASE_LO), ISA_NODE_REG_AT(n, COMP_BASE_HI),
-               address_of(device, node->comps));
+    hw_reg_write_pair(device, ISA_NODE_REG_AT(n, COMP_BASE_LO), address_of(device, node->comps));
     hw_reg_write(device, ISA_NODE_REG_AT(n, COMP_LOG2), HW_COMP_LOG2);
     hw_reg_write(device, ISA_NODE_REG_AT(n, CONTROL), ISA_NODE_CONTROL_ON);
     uint32_t control = hw_reg_read(device, ISA_NODE_REG_AT(n, CONTROL));
+    if (hw_is_gone(device))
+        return STATUS_DEVICE_LOST;
     return control == ISA_NODE_CONTROL_ON ? STATUS_OK : STATUS_IO;
 }
 
-static void disable_nodes(const hw_device_t *device) {
+bool hw_disable(hw_device_t *device) {
+    bool all_off = true;
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         hw_reg_write(device, ISA_NODE_REG_AT(i, CONTROL), 0);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        all_off &= hw_reg_wait(device, ISA_NODE_REG_AT(i, STATE), ISA_NODE_STATE_OFF);
+    return all_off;
 }
 
-static status_t enable_all(hw_device_t *device) {
-    disable_nodes(device); // whoever had the card before
-    write_pair(device, ISA_REG_FAULT_BASE_LO, ISA_REG_FAULT_BASE_HI,
-               address_of(device, device->faults));
+status_t hw_enable(hw_device_t *device) {
+    if (!hw_disable(device)) // whoever had the card before
+        return hw_is_gone(device) ? STATUS_DEVICE_LOST : STATUS_TIMEOUT;
+    clear_faults(device);
+    hw_reg_write_pair(device, ISA_REG_FAULT_BASE_LO, address_of(device, device->faults));
     hw_reg_write(device, ISA_REG_FAULT_LOG2, HW_FAULT_LOG2);
     hw_reg_write(device, ISA_REG_ERROR, UINT32_MAX);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
-        RETURN_IF_ERROR(enable_node(device, i));
+        RETURN_IF_ERROR(hw_node_enable(device, i));
     return STATUS_OK;
 }
 
@@ -147,17 +201,34 @@ static void free_device(hw_device_t *device) {
     port->ops->mem_free(port, device, sizeof *device);
 }
 
+// The card may not reach memory that is freed: a node that does not end its work is stopped by
+// force. What even a reset of the function does not stop, the port's bus mastering does.
+static void quiesce(hw_device_t *device) {
+    port_t *port = device->port;
+    if (hw_disable(device) || hw_is_gone(device))
+        return;
+    if (hw_has(device, ISA_FEATURE_RESET)) {
+        hw_reg_write(device, ISA_REG_RESET, ISA_RESET_MAGIC);
+        if (hw_reg_wait(device, ISA_REG_RESET, 0))
+            return;
+    }
+    if (port->ops->function_reset != NULL)
+        (void)port->ops->function_reset(port); // nobody is left to tell
+}
+
 static status_t start(hw_device_t *device) {
     port_t *port = device->port;
-    RETURN_IF_ERROR(identify(device));
-    read_info(device);
+    RETURN_IF_ERROR(hw_identify(device, &device->info));
     RETURN_IF_ERROR(init_spins(device));
     uint64_t bytes = fault_ring_bytes() + ISA_NODE_COUNT * node_ring_bytes();
     RETURN_IF_ERROR(port->ops->dma_alloc(port, bytes, &device->dma));
     place_rings(device);
-    status_t status = enable_all(device);
-    if (status != STATUS_OK)
-        disable_nodes(device);
+    status_t status = hw_enable(device);
+    if (status == STATUS_OK)
+        return status;
+    quiesce(device); // it may still have been at work for somebody before
+    if (status == STATUS_TIMEOUT)
+        status = hw_enable(device);
     return status;
 }
 
@@ -184,13 +255,13 @@ status_t hw_start(port_t *port, const hw_owner_t *owner, hw_device_t **out_devic
 void hw_stop(hw_device_t *device) {
     if (device == NULL)
         return;
-    disable_nodes(device);
+    quiesce(device);
     free_device(device);
 }
 
 const hw_info_t *hw_info(const hw_device_t *device) { return &device->info; }
 
 void hw_set_vectors(hw_device_t *device, uint32_t vectors) {
-    uint32_t granted = vectors < device->info.vectors ? vectors : device->info.vectors;
-    hw_reg_write(device, ISA_REG_VECTORS_GRANTED, granted);
+    device->granted = vectors < device->info.vectors ? vectors : device->info.vectors;
+    hw_reg_write(device, ISA_REG_VECTORS_GRANTED, device->granted);
 }

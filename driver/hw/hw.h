@@ -26,15 +26,19 @@ typedef enum hw_notice_kind {
     // The node's normal ring is empty, what it held comes back in order. info: the token; fence:
     // the last that was done; `saved`: the first behind it was in work and has to be continued.
     HW_NOTICE_PREEMPTED,
-    HW_NOTICE_CORRUPT, // the card wrote nonsense into this ring's completions; no packet
-    HW_NOTICE_ALARM,   // info: bits of the ERROR register; no packet
-    HW_NOTICE_GONE,    // the card no longer answers; no packet
+    // The card wrote nonsense into the node's completions; no packet. hw_dpc finds out what it
+    // stood for, if the entries that follow do not: a packet whose entry was lost ends as FAULT,
+    // cause ISA_FAULT_INTERNAL unless its record tells.
+    HW_NOTICE_CORRUPT,
+    HW_NOTICE_ALARM, // info: bits of the ERROR register; no packet
+    // The card no longer answers, told once until hw_reset_card brings it back; no packet.
+    HW_NOTICE_GONE,
 } hw_notice_kind_t;
 
 typedef struct hw_notice {
     hw_notice_kind_t kind;
     uint32_t node, ring;
-    uint32_t cause; // ISA_FAULT_*
+    uint32_t cause; // ISA_FAULT_*, one that this driver knows
     bool saved;
     uint64_t fence; // fence64
     uint64_t info;
@@ -43,7 +47,8 @@ typedef struct hw_notice {
 } hw_notice_t;
 
 // [I] Called in the order of completion, under hw's irq spin: it may store and count, but take no
-// lock and call nothing of hw.
+// lock and call nothing of hw. A packet is told of at most once, and only with a fence that its
+// ring was given, whatever the card writes.
 typedef struct hw_owner {
     void (*notify)(void *user, const hw_notice_t *notice);
     void *user;
@@ -59,9 +64,11 @@ typedef struct hw_info {
 // --- device.c ---
 
 // [P] Identifies the card, negotiates the version (STATUS_MISMATCH), allocates everything and turns
-// the nodes on. `port` and `owner->user` outlive the device.
+// the nodes on. `port` and `owner->user` outlive the device. STATUS_DEVICE_LOST: nobody answers;
+// STATUS_TIMEOUT, STATUS_IO: the card does not start; STATUS_NO_MEMORY.
 WARN_UNUSED status_t hw_start(port_t *port, const hw_owner_t *owner, hw_device_t **out_device);
-// [P] Waits for the packet in work of each node, and frees. No other call may be in progress.
+// [P] Waits a little for the packet in work of each node, resets the card if one does not end, and
+// frees. No other call may be in progress.
 void hw_stop(hw_device_t *device);
 const hw_info_t *hw_info(const hw_device_t *device);
 // [P] How many interrupt vectors the port was granted.
@@ -71,7 +78,7 @@ void hw_set_vectors(hw_device_t *device, uint32_t vectors);
 
 // [I] Decodes what the card wrote to host memory; reads no register. True: hw_dpc shall follow.
 bool hw_isr(hw_device_t *device, uint32_t vector);
-// [D] What needs registers: errors outside of any packet.
+// [D] What needs registers: errors outside of any packet, and packets whose entries were lost.
 void hw_dpc(hw_device_t *device);
 // [I][D][P] The same as an interrupt, for those who poll.
 void hw_poll(hw_device_t *device);
@@ -87,6 +94,19 @@ void hw_packet_run_for(isa_ring_packet_t *packet, uint64_t quantum, bool go_on);
 // All virtual, in `context`.
 void hw_packet_copy(isa_ring_packet_t *out_packet, uint64_t context, uint64_t dst, uint64_t src,
                     uint64_t bytes, uint32_t rows, uint32_t dst_pitch, uint32_t src_pitch);
+// Physical: an address of card memory, or a DMA address of host memory. For owners whose system has
+// page tables and paging of its own.
+typedef struct hw_place {
+    uint64_t address;
+    bool is_host;
+} hw_place_t;
+void hw_packet_move(isa_ring_packet_t *out_packet, hw_place_t dst, hw_place_t src, uint64_t bytes);
+// 8 bytes that repeat.
+void hw_packet_fill(isa_ring_packet_t *out_packet, hw_place_t dst, uint64_t pattern,
+                    uint64_t bytes);
+// Entries first, first + step, ... of a page table.
+void hw_packet_pte_write(isa_ring_packet_t *out_packet, hw_place_t dst, uint64_t first,
+                         uint64_t step, uint32_t count);
 // Zeroes card memory, whose bytes may be given back.
 void hw_packet_scrub(isa_ring_packet_t *out_packet, uint64_t address, uint64_t bytes);
 void hw_packet_tlb_inv(isa_ring_packet_t *out_packet, uint16_t asid, uint64_t va, uint64_t bytes);
@@ -103,9 +123,11 @@ void hw_ctx_encode(const hw_context_t *context, isa_context_t *out_descriptor);
 
 // --- ring.c ---
 
-// [D][P] Packets that hw_submit takes now without fail.
+// [D][P] Packets that hw_submit takes now without fail: 0 while a preemption or reset is on, and of
+// a high ring that the card has not.
 uint32_t hw_credit(hw_device_t *device, uint32_t node, uint32_t ring);
-// [D][P] Puts the packet into the ring under `fence`, which is above all earlier ones of the ring.
+// [D][P] Puts the packet into the ring under `fence`, not 0 and above all that the ring holds or
+// completed (what a preemption or reset gave back may have its fence again).
 // Never fails with credit. The card begins after hw_kick.
 void hw_submit(hw_device_t *device, uint32_t node, uint32_t ring, isa_ring_packet_t *packet,
                uint64_t fence);
@@ -116,23 +138,31 @@ void hw_kick(hw_device_t *device, uint32_t node, uint32_t ring);
 // --- preempt.c ---
 
 // [D][P] Asks the node's normal ring to stop; PREEMPTED comes as a notice with `token` (not 0).
-// Until then the owner submits nothing to that ring. Never fails: a node that does not answer is
-// the owner's to reset. Locks: none held.
+// Until then the owner submits nothing to that ring and asks no second time; what was submitted and
+// not kicked comes back too. Never fails: a node that does not answer is the owner's to reset.
+// Waits for doorbells on their way (at most some milliseconds), so never on a processor that it
+// took from hw_kick. Locks: none held.
 void hw_preempt(hw_device_t *device, uint32_t node, uint32_t token);
 
 // --- reset.c ---
 
 // [P] Stops and resets a node and turns it on again with empty rings; memory is kept. Notices of
-// what was done before come first; *out_aborted: the fence that was in work, or 0. No submission to
-// the node may be in progress. STATUS_TIMEOUT: the node does not come back, reset the card.
+// what was done before come first; *out_aborted: the fence that was in work, which no notice tells
+// of, or 0. The rest of the rings comes back to the owner, who arms again. No hw_submit to the node
+// may be in progress. STATUS_TIMEOUT and all else but STATUS_OK: the node does not come back, reset
+// the card. STATUS_DEVICE_LOST: it is gone.
 WARN_UNUSED status_t hw_reset_node(hw_device_t *device, uint32_t node, uint64_t *out_aborted);
 // [P] Resets the card, by function-level reset where its register does not help, and starts it
-// again as hw_start did; card memory is lost. Nothing else of the device may be in progress.
-// STATUS_DEVICE_LOST: it does not answer; STATUS_MISMATCH: another card answers.
+// again as hw_start did, with the vectors and the power limit that it had; card memory is lost.
+// Notices of what was done before come first. Nothing else of the device may be in progress but
+// doorbells that wait for the card. hw_info changes (another card of the same kind has another
+// serial number). On failure the card counts as gone; the owner may try again.
+// STATUS_DEVICE_LOST: it does not answer; STATUS_MISMATCH: a card of another kind answers.
 WARN_UNUSED status_t hw_reset_card(hw_device_t *device);
 // [D][P] Whether the card still answers.
 bool hw_alive(hw_device_t *device);
-// [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds.
+// [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds. GONE is
+// told as if hw had found out.
 void hw_gone(hw_device_t *device);
 
 // --- fence.c ---
@@ -184,9 +214,11 @@ typedef struct hw_telemetry {
 } hw_telemetry_t;
 // [D][P]
 void hw_telemetry(hw_device_t *device, hw_telemetry_t *out_telemetry);
-// [D][P] Takes the oldest card address with a double-bit error; false: there is none (any more).
+// [D][P] Takes the oldest card address with a double-bit error; false: there is none (any more). In
+// one go more than ISA_ECC_PENDING_MAX are nonsense.
 bool hw_ecc_take(hw_device_t *device, uint64_t *out_address);
-// [P] Plants a fault (ISA_INJECT_*). STATUS_UNSUPPORTED: a real card.
+// [P] Plants a fault (ISA_INJECT_*); one call at a time. STATUS_UNSUPPORTED: a real card;
+// STATUS_INVALID: no such fault. Locks: none held.
 WARN_UNUSED status_t hw_inject(hw_device_t *device, uint32_t what, uint64_t argument);
 
 #endif

@@ -2,15 +2,32 @@
 // The two rings of each node.
 #include "driver/hw/hw_internal.h"
 
-#define SLOTS (1u << HW_RING_LOG2)
+// Under the node spin. A preemption took what was rung, and what was not is no longer wanted.
+static void reopen(hw_ring_t *ring) {
+    if (LOAD_ACQUIRE(&ring->emptied) == 0)
+        return;
+    STORE_RELEASE(&ring->emptied, 0u);
+    ring->tail = ring->rung;
+    ring->is_closed = false;
+}
 
 uint32_t hw_credit(hw_device_t *device, uint32_t node_number, uint32_t ring_number) {
     hw_node_t *node = &device->nodes[node_number];
-    const hw_ring_t *ring = &node->rings[ring_number];
+    hw_ring_t *ring = &node->rings[ring_number];
+    if (ring_number == ISA_RING_HIGH && !hw_has(device, ISA_FEATURE_HIGH_RING))
+        return 0;
     hw_lock(device, &node->spin);
-    uint32_t used = ring->tail - LOAD_ACQUIRE(&ring->head);
+    reopen(ring);
+    uint32_t free_slots = HW_RING_SLOTS - (ring->tail - LOAD_ACQUIRE(&ring->head));
+    if (ring->is_closed)
+        free_slots = 0;
     hw_unlock(device, &node->spin);
-    return SLOTS - used;
+    return free_slots;
+}
+
+static bool wants_entry(const isa_ring_packet_t *packet) {
+    return packet->head.op == ISA_RING_RUN_IB ||
+           (packet->head.flags & (ISA_RING_FLAG_COMPLETE | ISA_RING_FLAG_IRQ)) != 0;
 }
 
 void hw_submit(hw_device_t *device, uint32_t node_number, uint32_t ring_number,
@@ -19,7 +36,11 @@ void hw_submit(hw_device_t *device, uint32_t node_number, uint32_t ring_number,
     hw_ring_t *ring = &node->rings[ring_number];
     packet->words[7] = fence; // where every packet has it
     hw_lock(device, &node->spin);
-    ring->slots[ring->tail % SLOTS] = *packet;
+    reopen(ring);
+    uint32_t at = ring->tail % HW_RING_SLOTS;
+    ring->slots[at] = *packet;
+    ring->fences[at] = fence;
+    ring->wants_entry[at] = wants_entry(packet);
     ring->tail++;
     hw_unlock(device, &node->spin);
 }
@@ -30,10 +51,34 @@ void hw_kick(hw_device_t *device, uint32_t node_number, uint32_t ring_number) {
     hw_node_t *node = &device->nodes[node_number];
     hw_ring_t *ring = &node->rings[ring_number];
     hw_lock(device, &node->spin);
+    reopen(ring);
     uint32_t tail = ring->tail;
-    bool is_new = ring->rung != tail;
-    ring->rung = tail;
+    bool is_new = !ring->is_closed && ring->rung != tail;
+    if (is_new) {
+        STORE_RELEASE(&ring->rung, tail); // what the card now may tell of
+        (void)ATOMIC_ADD(&node->ringing, 1u);
+    }
     hw_unlock(device, &node->spin);
-    if (is_new)
-        hw_reg_write(device, ISA_DOORBELL(node_number, ring_number) + ISA_DOORBELL_TAIL, tail);
+    if (!is_new)
+        return;
+    hw_reg_write(device, ISA_DOORBELL(node_number, ring_number) + ISA_DOORBELL_TAIL, tail);
+    (void)ATOMIC_SUB(&node->ringing, 1u);
+}
+
+void hw_node_close(hw_device_t *device, uint32_t number) {
+    hw_node_t *node = &device->nodes[number];
+    hw_lock(device, &node->spin);
+    for (uint32_t r = 0; r < ISA_RING_COUNT; r++)
+        node->rings[r].is_closed = true;
+    hw_unlock(device, &node->spin);
+}
+
+bool hw_node_quiet(hw_device_t *device, uint32_t number) {
+    const hw_node_t *node = &device->nodes[number];
+    for (uint32_t waited = 0; LOAD_ACQUIRE(&node->ringing) != 0; waited += 100) {
+        if (waited >= HW_PATIENCE_US)
+            return false;
+        device->port->ops->stall_us(device->port, 100);
+    }
+    return true;
 }
