@@ -3,7 +3,7 @@
 
 // The reasons for each figure stand in docs/isa.md, "Profiles".
 // `host` has the arrays of `edge`; what differs is what a machine that simulates the card pays for:
-// starting an op (a few calls), the interpreted hart, DRAM a core.
+// starting an op (a few calls), the interpreted hart, DRAM a core, one thread for all engines.
 const isa_profile_t isa_profiles[] = {
     {
         .name = "host",
@@ -32,6 +32,7 @@ const isa_profile_t isa_profiles[] = {
         .cost_t = 16,
         .hart_cpi_256 = 896,
         .dram_bytes = UINT64_C(32) << 30,
+        .serial = 1,
     },
     {
         .name = "edge",

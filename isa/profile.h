@@ -27,6 +27,7 @@ typedef struct isa_profile {
     uint32_t cost_d, cost_e, cost_t; // lane steps of the cost classes D, E, T (class 1 is 1)
     uint32_t hart_cpi_256;           // hart cycles an instruction, times 256
     uint64_t dram_bytes;             // card memory
+    uint32_t serial; // 1: a core's engines take turns; for choosing tiles only, no part of the hash
 } isa_profile_t;
 
 extern const isa_profile_t isa_profiles[];

@@ -6,7 +6,8 @@
 //
 // Two buffers share bytes when their live ranges in program order do not meet. A buffer that stands
 // in a loop gets two slots where LM has room, most useful ones first, so that the copy of the next
-// round can arrive while this round's is in use: the hart runs ahead of the engines by itself.
+// round can arrive while this round's is in use: the hart runs ahead of the engines by itself. Not
+// where engines take turns: there a second slot only spreads over more of the machine's caches.
 // Needs tile-stage kernels with constant LM dims. Keeps the program-order meaning.
 #include <stdlib.h>
 #include <string.h>
@@ -225,7 +226,7 @@ static status_t place_kernel(pass_context_t *pc, ir_module_t *m, ir_op_t *kernel
     int64_t need = place_all(&s);
     if (need > lm_bytes)
         return fail_space(&s, need, lm_bytes);
-    if (pc->options->opt_level >= 1)
+    if (pc->options->opt_level >= 1 && !pc->options->profile->serial)
         choose_slots(&s, lm_bytes);
     (void)place_all(&s);
     write_offsets(&s);

@@ -199,6 +199,8 @@ uint64_t contraction_cost(const contraction_shape_t *s, contraction_tiling_t *t,
     uint64_t busy = e.in > e.mat ? e.in : e.mat;
     busy = busy > e.out ? busy : e.out;
     busy = busy > hart ? busy : hart;
+    if (p->serial)
+        busy = (e.in > e.mat ? e.in : e.mat) + e.out + hart;
     busy = busy * batch * share / 256;
     uint64_t per_core = p->dram_per_core ? (uint64_t)least(cores, tasks) : 1;
     uint64_t dram = e.dram * batch / (p->dram_bytes_per_cycle * per_core);

@@ -69,6 +69,8 @@ uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_prof
         return t->cycles;
     uint64_t one = work > in ? work : in;
     one = (one > store ? one : store) + p->issue_cycles;
+    if (p->serial)
+        one = work + in + store;
     int64_t tasks =
         s->n * ceil_div(s->oh, t->toh) * ceil_div(s->ow, t->tow) * ceil_div(s->c, t->tc);
     int64_t cores = p->cores ? p->cores : 2;

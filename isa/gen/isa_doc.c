@@ -194,6 +194,7 @@ static void table_profiles(void) {
     ROW(cost_t)
     ROW(hart_cpi_256)
     ROW(dram_bytes)
+    ROW(serial)
 #undef ROW
     fputs("\n| hash |", stdout);
     for (size_t i = 0; i < isa_n_profiles; i++)
