@@ -7,35 +7,16 @@
 // Needs: decomposed ops with inferred types. Keeps: program order of what is not fused; every view
 // op (reshape, transpose, slice, expand) and constant stays outside, for bufferise to resolve.
 //
+// Convolutions that follow each other may become one kernel (fuse_chain.c).
+//
 // A group may take op X when all other users of the group's values come after X, because the
 // kernel then moves down to X's place; hence no cycle can form.
 #include <string.h>
 
+#include "passes/fuse_internal.h"
 #include "passes/kernel.h"
-#include "passes/pass.h"
-#include "support/map.h"
 
 enum { MAX_GROUP_OPS = 24, MAX_GROUP_INPUTS = 10 };
-
-typedef struct group {
-    const char *template_name;
-    ir_op_t **ops;
-    size_t n_ops, cap_ops;
-    const ir_type_t *domain; // loops: iteration dims (type of a full-size value)
-    int row_axis;            // loops: first reduced axis, or -1
-    ir_value_t *tail;        // contraction, window: value that the epilogue so far yields
-    int stage;               // epilogue: 0 none, 1 alpha, 2 bias, 3 residual, 4 activation
-    size_t dim_n;            // contraction, window: which dim of the result a bias runs along
-} group_t;
-
-typedef struct fuse {
-    ir_module_t *m;
-    arena_t *scratch;
-    map_t index; // op -> position + 1
-    map_t owner; // op -> group
-    group_t **groups;
-    size_t n_groups, cap_groups;
-} fuse_t;
 
 static size_t position(const fuse_t *f, const ir_op_t *op) {
     return (size_t)(uintptr_t)map_get_ptr(&f->index, op);
@@ -50,7 +31,7 @@ static group_t *group_new(fuse_t *f, const char *template_name) {
     return g;
 }
 
-static void group_add(fuse_t *f, group_t *g, ir_op_t *op) {
+void fuse_group_add(fuse_t *f, group_t *g, ir_op_t *op) {
     ARENA_GROW(f->scratch, g->ops, g->cap_ops, g->n_ops + 1);
     g->ops[g->n_ops++] = op;
     map_put_ptr(&f->owner, op, g);
@@ -124,7 +105,7 @@ static bool join_epilogue(fuse_t *f, ir_op_t *op) {
         int stage = epilogue_stage(g, op);
         if (stage == 0 || !may_move_to(f, g, op))
             continue;
-        group_add(f, g, op);
+        fuse_group_add(f, g, op);
         g->tail = ir_result(op);
         g->stage = stage;
         return true;
@@ -149,7 +130,7 @@ static bool start_anchor(fuse_t *f, ir_op_t *op) {
     if (!name)
         return false;
     group_t *g = group_new(f, name);
-    group_add(f, g, op);
+    fuse_group_add(f, g, op);
     bool open = op->code == IR_matmul || op->code == IR_conv;
     g->tail = open ? ir_result(op) : NULL;
     g->stage = op->code == IR_conv && ir_operand(op, 2) ? 2 : 0;
@@ -255,7 +236,7 @@ static bool join_loops(fuse_t *f, ir_op_t *op) {
             !may_move_to(f, g, op) || !reads_alike(g, op) ||
             count_inputs(f, g, op) > MAX_GROUP_INPUTS)
             continue;
-        group_add(f, g, op);
+        fuse_group_add(f, g, op);
         if (is_row_op(op))
             g->row_axis = trailing_axis(op);
         return true;
@@ -265,7 +246,7 @@ static bool join_loops(fuse_t *f, ir_op_t *op) {
 
 static void start_loops(fuse_t *f, ir_op_t *op) {
     group_t *g = group_new(f, KERNEL_LOOPS);
-    group_add(f, g, op);
+    fuse_group_add(f, g, op);
     if (!is_fusable_loop(op))
         return;
     g->domain = loop_domain(op);
@@ -342,7 +323,7 @@ static void place(fuse_t *f, ir_op_t *op) {
     for (size_t i = 0; i < COUNT_OF(movements); i++)
         if (op->code == movements[i])
             name = KERNEL_MOVEMENT;
-    group_add(f, group_new(f, name), op);
+    fuse_group_add(f, group_new(f, name), op);
 }
 
 static void drop_dead(ir_block_t *block) {
@@ -370,8 +351,12 @@ status_t pass_fuse(pass_context_t *pc, ir_module_t *m) {
         map_put_ptr(&f.index, op, (void *)(uintptr_t)++at);
     for (ir_op_t *op = block->first; op; op = op->next)
         place(&f, op);
+    if (pc->options->opt_level >= 1)
+        fuse_chains(&f, pc->options->profile);
     for (size_t i = 0; i < f.n_groups; i++) {
         group_t *g = f.groups[i];
+        if (g->n_ops == 0)
+            continue; // part of a chain
         (void)kernel_create(m, pc->scratch, g->template_name, g->n_ops, g->ops);
         pc->changed = true;
     }

@@ -7,6 +7,7 @@
 
 #define KERNEL_CONTRACTION "contraction"
 #define KERNEL_WINDOW      "window"
+#define KERNEL_CHAIN       "chain"
 #define KERNEL_LOOPS       "loops"
 #define KERNEL_MOVEMENT    "movement"
 #define KERNEL_DEVLIB      "devlib"

@@ -17,6 +17,7 @@ static const struct {
 } templates[] = {
     {KERNEL_CONTRACTION, tile_contraction},
     {KERNEL_WINDOW, tile_window},
+    {KERNEL_CHAIN, tile_chain},
     {KERNEL_LOOPS, tile_loops},
     {KERNEL_MOVEMENT, tile_movement},
     {KERNEL_DEVLIB, tile_devlib},

@@ -77,17 +77,6 @@ static void read_epilogue(const ir_op_t *anchor, problem_t *p, epilogue_t *e) {
 
 // --- Problems ------------------------------------------------------------------------------------
 
-// The constant behind an input, if it starts at its blob's first element.
-static const ir_blob_t *constant_of(tile_t *t, int input) {
-    ir_ref_t ref = ir_ref_of(t->m, ir_operand(t->kernel, (uint32_t)input));
-    if (!ref.root->def || ref.root->def->code != IR_weights || !ir_expr_equals(ref.offset, 0))
-        return NULL;
-    for (uint32_t d = 0; d < ref.rank; d++)
-        if (!ir_expr_is_const(ref.dims[d]) || !ir_expr_is_const(ref.strides[d]))
-            return NULL;
-    return ir_get(ref.root->def, "blob")->blob;
-}
-
 static void finish_shape(problem_t *p) {
     contraction_shape_t *s = &p->shape;
     s->batch = 1;
@@ -197,7 +186,7 @@ static status_t matmul_b(tile_t *t, problem_t *p, const ir_op_t *op, tv_t b) {
     bool plain = true;
     for (uint32_t d = 0; d + 2 < b.rank; d++)
         plain &= ir_expr_equals(b.dims[d], 1);
-    const ir_blob_t *blob = plain ? constant_of(t, p->b_input) : NULL;
+    const ir_blob_t *blob = plain ? tile_constant(t, p->b_input) : NULL;
     p->b = b;
     if (blob && p->n_batch == 0) {
         finish_shape(p);
@@ -323,7 +312,7 @@ static void conv_images(tile_t *t, problem_t *p, tv_t x, tv_t y, tv_t *res, int6
 static status_t conv_weights(tile_t *t, problem_t *p, const ir_op_t *op, int64_t groups) {
     tv_t w = tile_input(t, ir_operand(op, 1));
     contraction_shape_t *s = &p->shape;
-    const ir_blob_t *blob = constant_of(t, p->b_input);
+    const ir_blob_t *blob = tile_constant(t, p->b_input);
     p->b = w;
     finish_shape(p);
     p->q = pack_granule(w.elem);

@@ -7,6 +7,8 @@
 
 #include "ir/access.h"
 
+enum { MAX_CORES = 64 };
+
 tv_t tile_input(tile_t *t, const ir_value_t *graph_arg) {
     return tv_of(t->m, t->args[graph_arg->index]);
 }
@@ -14,6 +16,16 @@ tv_t tile_input(tile_t *t, const ir_value_t *graph_arg) {
 tv_t tile_output(tile_t *t, uint32_t index) { return tv_of(t->m, t->args[t->n_inputs + index]); }
 
 int tile_input_index(const ir_value_t *value) { return value->def ? -1 : (int)value->index; }
+
+const ir_blob_t *tile_constant(tile_t *t, int input) {
+    ir_ref_t ref = ir_ref_of(t->m, ir_operand(t->kernel, (uint32_t)input));
+    if (!ref.root->def || ref.root->def->code != IR_weights || !ir_expr_equals(ref.offset, 0))
+        return NULL;
+    for (uint32_t d = 0; d < ref.rank; d++)
+        if (!ir_expr_is_const(ref.dims[d]) || !ir_expr_is_const(ref.strides[d]))
+            return NULL;
+    return ir_get(ref.root->def, "blob")->blob;
+}
 
 bool tile_input_is_stable(tile_t *t, uint32_t index) {
     ir_ref_t in = ir_ref_of(t->m, ir_operand(t->kernel, index));
@@ -68,6 +80,13 @@ int64_t tile_nominal(const ir_expr_t *e) {
     default:
         return a != b;
     }
+}
+
+const ir_expr_t *tile_cores(tile_t *t) {
+    const ir_symbol_t *cores = ir_symbol_find(t->m, "cores");
+    if (!cores)
+        cores = ir_symbol_new(t->m, "cores", IR_SYMBOL_CORE, 1, MAX_CORES);
+    return cores->kind == IR_SYMBOL_CORE ? ir_sym(t->m, cores) : NULL;
 }
 
 int64_t tile_bound(const ir_expr_t *e, int64_t limit) { return e->max < limit ? e->max : limit; }

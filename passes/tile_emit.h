@@ -28,6 +28,7 @@ typedef struct tile {
 typedef status_t (*tile_template_t)(tile_t *t);
 status_t tile_contraction(tile_t *t);
 status_t tile_window(tile_t *t);
+status_t tile_chain(tile_t *t);
 status_t tile_loops(tile_t *t);
 status_t tile_movement(tile_t *t);
 status_t tile_devlib(tile_t *t);
@@ -38,6 +39,8 @@ tv_t tile_input(tile_t *t, const ir_value_t *graph_arg);
 tv_t tile_output(tile_t *t, uint32_t index);
 // Operand number `value` has among the kernel's inputs, or -1 when an op inside computes it.
 int tile_input_index(const ir_value_t *value);
+// The constant behind an input, if it starts at its blob's first element, else NULL.
+const ir_blob_t *tile_constant(tile_t *t, int input);
 // No output of the kernel overlaps input `index`: a copy of it may be read in place.
 bool tile_input_is_stable(tile_t *t, uint32_t index);
 // The op that yields result 0, and a reported failure that names the kernel's ONNX nodes.
@@ -48,6 +51,8 @@ status_t tile_fail(tile_t *t, status_t code, const char *hint, const char *forma
 int64_t tile_nominal(const ir_expr_t *e);
 // Most elements the expression can have, or `limit` when that is less.
 int64_t tile_bound(const ir_expr_t *e, int64_t limit);
+// The number of cores at run time, 1 to 64; NULL where a model's dim took the name.
+const ir_expr_t *tile_cores(tile_t *t);
 
 tv_t tile_lm(tile_t *t, dtype_t elem, uint32_t rank, const int64_t *dims);
 // Loops. The symbol is valid until the matching end.
@@ -83,6 +88,8 @@ ir_op_t *tile_mat(tile_t *t, const char *roles, const char *b_layout, uint32_t n
                   const tv_t *views);
 ir_op_t *tile_vec(tile_t *t, const char *insn, const char *op, const char *roles, uint32_t n,
                   const tv_t *views);
+// Weights [C, 1, KH, KW] of a depthwise convolution as [KH, KW, C] in DRAM.
+tv_t tile_depthwise_weights(tile_t *t, const ir_op_t *conv);
 // A constant in DRAM.
 tv_t tile_weights(tile_t *t, const ir_blob_t *blob, uint32_t rank, const int64_t *dims);
 

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "ir/access.h"
 #include "passes/tile_emit.h"
 #include "passes/tile_window_search.h"
 
@@ -168,19 +167,17 @@ static status_t no_tile(tile_t *t) {
 
 // --- Depthwise convolution -----------------------------------------------------------------------
 
-// Weights [C, 1, KH, KW] as [KH, KW, C] in DRAM.
-static tv_t depthwise_weights(tile_t *t, const ir_op_t *op, const window_t *w) {
-    tv_t v = tile_input(t, ir_operand(op, 1));
-    ir_ref_t ref = ir_ref_of(t->m, ir_operand(t->kernel, ir_operand(op, 1)->index));
-    bool constant = ref.root->def && ref.root->def->code == IR_weights &&
-                    ir_expr_equals(ref.offset, 0) && tv_is_row_major(t->m, &v);
+tv_t tile_depthwise_weights(tile_t *t, const ir_op_t *conv) {
+    tv_t v = tile_input(t, ir_operand(conv, 1));
+    const ir_blob_t *blob = tile_constant(t, tile_input_index(ir_operand(conv, 1)));
+    bool constant = blob && tv_is_row_major(t->m, &v);
     v = tv_drop(tv_permute(v, (const int64_t[]){2, 3, 1, 0}), 2);
     if (!constant)
         return v;
-    int64_t taps = w->kh * w->kw, dims[3] = {w->kh, w->kw, v.dims[2]->value};
-    ir_pack_t pack = {.source = ir_get(ref.root->def, "blob")->blob, .elem = v.elem, .rank = 3};
+    int64_t dims[3] = {v.dims[0]->value, v.dims[1]->value, v.dims[2]->value};
+    ir_pack_t pack = {.source = blob, .elem = v.elem, .rank = 3};
     memcpy(pack.dims, dims, sizeof dims);
-    memcpy(pack.src_stride, (const int64_t[]){w->kw, 1, taps}, sizeof dims);
+    memcpy(pack.src_stride, (const int64_t[]){dims[1], 1, dims[0] * dims[1]}, sizeof dims);
     return tile_weights(t, ir_blob_packed(t->m, &pack), 3, dims);
 }
 
@@ -225,7 +222,7 @@ static status_t depthwise(tile_t *t, const ir_op_t *op) {
     if (!choose_tile(t, &w))
         return no_tile(t);
     depthwise_end_t e = read_end(op);
-    tv_t weights = depthwise_weights(t, op, &w);
+    tv_t weights = tile_depthwise_weights(t, op);
     place_t at = begin_tasks(t, &w);
     tv_t lw = tile_lm(t, weights.elem, 3, (const int64_t[]){w.kh, w.kw, w.tc}), dst = lw;
     dst.dims[2] = at.n_c;

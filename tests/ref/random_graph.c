@@ -128,8 +128,7 @@ static shape_t input_shape(gen_t *g) {
     return s;
 }
 
-static void add_input(gen_t *g, random_graph_t *graph) {
-    shape_t s = input_shape(g);
+static void add_input(gen_t *g, random_graph_t *graph, shape_t s) {
     const ir_type_t *type = ir_type_const_tensor(g->m, DTYPE_F32, s.rank, s.dim);
     char name[32];
     (void)snprintf(name, sizeof name, "in%zu", graph->n_inputs);
@@ -158,15 +157,20 @@ static void add_return(gen_t *g, random_graph_t *graph) {
     graph->n_outputs = n;
 }
 
-void random_graph_make(uint64_t seed, random_graph_t *out_graph) {
-    *out_graph = (random_graph_t){.m = ir_module_create("random")};
-    if (out_graph->m == NULL)
+static gen_t start(uint64_t seed, random_graph_t *graph) {
+    *graph = (random_graph_t){.m = ir_module_create("random")};
+    if (graph->m == NULL)
         abort();
-    gen_t g = {.m = out_graph->m, .state = seed * 0x2545f4914f6cdd1du + 1};
+    gen_t g = {.m = graph->m, .state = seed * 0x2545f4914f6cdd1du + 1};
     ir_builder_end(&g.b, g.m, ir_func_new(g.m, "main")->body->block);
-    add_input(&g, out_graph);
+    return g;
+}
+
+void random_graph_make(uint64_t seed, random_graph_t *out_graph) {
+    gen_t g = start(seed, out_graph);
+    add_input(&g, out_graph, input_shape(&g));
     if (gen_chance(&g, 25))
-        add_input(&g, out_graph);
+        add_input(&g, out_graph, input_shape(&g));
     int64_t n_ops = gen_range(&g, 2, 12);
     for (int64_t made = 0; made < n_ops && g.n_live < RANDOM_MAX_LIVE;) {
         ir_value_t *x = pick_value(&g), *y = pick_kind(&g)(&g, x);
@@ -175,6 +179,22 @@ void random_graph_make(uint64_t seed, random_graph_t *out_graph) {
         g.live[g.n_live++] = y;
         made++;
     }
+    add_return(&g, out_graph);
+}
+
+void random_chain_make(uint64_t seed, random_graph_t *out_graph) {
+    gen_t g = start(seed, out_graph);
+    shape_t s = {.rank = 4, .dim = {gen_range(&g, 1, 3), gen_range(&g, 1, 48)}};
+    s.dim[2] = gen_range(&g, 5, 40);
+    s.dim[3] = gen_range(&g, 5, 40);
+    add_input(&g, out_graph, s);
+    ir_value_t *x = g.live[0], *y = NULL;
+    if (gen_chance(&g, 70)) // what a window writes is channels last, the graph's input is not
+        while ((x = gen_pool(&g, g.live[0])) == NULL)
+            ;
+    while (y == NULL)
+        y = gen_large_chain(&g, x);
+    g.live[g.n_live++] = y;
     add_return(&g, out_graph);
 }
 

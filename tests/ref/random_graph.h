@@ -18,6 +18,8 @@ typedef struct random_graph {
 
 // The same seed gives the same graph on every machine. The caller frees it.
 void random_graph_make(uint64_t seed, random_graph_t *out_graph);
+// One chain of convolutions that is too large for local memory, with its epilogues.
+void random_chain_make(uint64_t seed, random_graph_t *out_graph);
 void random_graph_free(random_graph_t *graph);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts of the graph generator: the stream of choices and values (random_graph.c), the kinds of op
-// (random_ops.c, random_windows.c).
+// (random_ops.c, random_windows.c, random_chain.c).
 #ifndef TESTS_REF_RANDOM_INTERNAL_H
 #define TESTS_REF_RANDOM_INTERNAL_H
 
@@ -45,10 +45,12 @@ typedef ir_value_t *(*gen_fn_t)(gen_t *g, ir_value_t *x);
     X(unary, 10) X(binary, 10) X(clip, 3) X(conv, 16) X(pool, 6) X(global_pool, 2)                 \
     X(batch_norm, 4) X(instance_norm, 3) X(lrn, 2) X(layer_norm, 4) X(softmax, 4) X(gemm, 6)       \
     X(matmul, 8) X(self_matmul, 3) X(reduce, 5) X(transpose, 5) X(reshape, 5) X(slice, 4)          \
-    X(concat, 5) X(pad, 2) X(split, 2) X(expand, 2) X(variadic, 2) X(dims1, 2)
+    X(concat, 5) X(pad, 2) X(split, 2) X(expand, 2) X(variadic, 2) X(dims1, 2) X(chain, 8)
 // clang-format on
 #define GEN_DECLARE(name, weight) ir_value_t *gen_##name(gen_t *g, ir_value_t *x);
 GEN_KINDS(GEN_DECLARE)
 #undef GEN_DECLARE
+// As gen_chain, of images and channels that do not fit local memory at once; x has rank 4.
+ir_value_t *gen_large_chain(gen_t *g, ir_value_t *x);
 
 #endif

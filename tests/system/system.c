@@ -16,8 +16,11 @@ enum { MAX_INPUTS = 64 };
 
 static bool emit(ir_module_t *m, const system_options_t *options, const char *path) {
     const char *profile = options->profile ? options->profile : "host";
-    pass_options_t po = {.profile = isa_profile_find(profile), .opt_level = options->opt_level};
-    cg_options_t co = {.profile = po.profile, .opt_level = options->opt_level};
+    isa_profile_t less = *isa_profile_find(profile);
+    pass_options_t po = {.profile = &less, .opt_level = options->opt_level};
+    cg_options_t co = {.profile = isa_profile_find(profile), .opt_level = options->opt_level};
+    if (options->lm_bytes)
+        less.lm_bytes = options->lm_bytes;
     diag_t diag;
     diag_init(&diag);
     bool good = pass_run(&po, m, NULL, &diag) == STATUS_OK &&

@@ -14,6 +14,7 @@ typedef struct system_options {
     uint32_t cores;      // 0: 1
     int opt_level;
     double rtol, atol;
+    uint32_t lm_bytes;     // what tiling may use of local memory; 0: the profile's
     bool check_dense;      // fail when a kernel spends hart instructions on elements
     rt_card_create_t card; // NULL: the simulated card of this process
 } system_options_t;
