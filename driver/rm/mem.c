@@ -47,6 +47,8 @@ static rm_extent_t *cut(rm_card_t *card, rm_extent_t *from, uint64_t address, ui
     if (piece == NULL || (before != 0 && after != 0 && rest == NULL)) {
         if (piece != NULL)
             extent_free(card, piece);
+        if (rest != NULL)
+            extent_free(card, rest);
         return NULL;
     }
     if (rest != NULL)
