@@ -136,8 +136,8 @@ static bool is_finished(const void *what) {
     return job->finished;
 }
 
-// The job is the caller's frame: taking memory back must not need any. Nobody looks at it once it is
-// finished, nor at a job that is no longer in flight.
+// The job is the caller's frame: taking memory back must not need any. Nobody looks at it once it
+// is finished, nor at a job that is no longer in flight.
 status_t rm_submit_own(rm_card_t *card, const isa_ring_packet_t *packet) {
     rm_job_t job = {.node = ISA_NODE_COPY, .packet = *packet};
     list_init(&job.link);

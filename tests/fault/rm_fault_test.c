@@ -132,8 +132,9 @@ static void run_failing(const scenario_t *s, bool posted, uint64_t n, uint64_t f
     status_t status = s->act(&w);
     port_fault_counts(w.fault, &counts);
     port_fault_set(w.fault, NULL);
-    SO(&w, counts.failed > 0);
-    bool is_done = status == s->expected && (s->flags & TOLERANT) != 0;
+    // How many calls are made may depend on when threads of the card's run.
+    SO(&w, counts.failed > 0 || posted);
+    bool is_done = status == s->expected && ((s->flags & TOLERANT) != 0 || counts.failed == 0);
     if (!is_done) {
         SO(&w, status != STATUS_OK && status != STATUS_INTERNAL);
         check_same(&w, s, &before);

@@ -31,6 +31,51 @@ void world_same(const world_t *w, const char *file, int line, const char *text, 
     world_fail(w, file, line, words);
 }
 
+// --- Programs ---
+
+static void put_program(world_t *w, uint32_t number, const program_t *program) {
+    SO(w, program->n * 4 <= ISA_PAGE_BYTES);
+    memcpy(w->memory + DATA_BYTES + number * ISA_PAGE_BYTES, program->words, program->n * 4);
+}
+
+static void put_launch(world_t *w, uint32_t ib, uint32_t number) {
+    isa_ib_launch_t launch = {.head = {.op = ISA_IB_LAUNCH, .bytes = ISA_IB_LAUNCH_BYTES},
+                              .entry = CODE_VA + number * ISA_PAGE_BYTES,
+                              .args = DATA_VA,
+                              .stack = ISA_VA_STACK,
+                              .stack_bytes = 2 * ISA_PAGE_BYTES,
+                              .stack_stride = 3 * ISA_PAGE_BYTES,
+                              .cores = 1,
+                              .launch = LAUNCH};
+    memcpy(w->memory + ib, &launch, sizeof launch);
+}
+
+// In a0 a program finds DATA_VA.
+static void put_programs(world_t *w) {
+    program_t store = {.n = 0}, heap = {.n = 0}, wild = {.n = 0};
+    li(&store, T0, STORED);
+    sd(&store, T0, A0, STORE_AT);
+    finish(&store, 0);
+    addi(&heap, S0, A0, 0);
+    li(&heap, A0, HEAP_BYTES);
+    call(&heap, ISA_ECALL_HEAP);
+    addi(&heap, T0, A0, 1);
+    sd(&heap, T0, S0, HEAP_AT);
+    finish(&heap, 0);
+    li(&wild, T0, FREE_VA);
+    sd(&wild, T0, T0, 0);
+    finish(&wild, 0);
+    put_program(w, 0, &store);
+    put_program(w, 1, &heap);
+    put_program(w, 2, &wild);
+    put_launch(w, IB_STORE, 0);
+    put_launch(w, IB_HEAP, 1);
+    put_launch(w, IB_FAULT, 2);
+    isa_ib_resume_t resume = {.head = {.op = ISA_IB_RESUME, .bytes = ISA_IB_RESUME_BYTES},
+                              .launch = LAUNCH};
+    memcpy(w->memory + IB_RESUME, &resume, sizeof resume);
+}
+
 // --- Ports and card ---
 
 void world_plug(world_t *w, const char *name, bool posted) {
@@ -64,6 +109,7 @@ void world_plug(world_t *w, const char *name, bool posted) {
     w->memory = aligned_alloc(ISA_PAGE_BYTES, DATA_BYTES + CODE_BYTES);
     SO(w, w->memory != NULL);
     memset(w->memory, 0, DATA_BYTES + CODE_BYTES);
+    put_programs(w);
 }
 
 void world_unplug(world_t *w) {
@@ -206,53 +252,7 @@ uint64_t world_memory_free(world_t *w) {
     return info.memory_free;
 }
 
-// --- Programs ---
-
-static void put_program(world_t *w, uint32_t number, const program_t *program) {
-    SO(w, program->n * 4 <= ISA_PAGE_BYTES);
-    memcpy(w->memory + DATA_BYTES + number * ISA_PAGE_BYTES, program->words, program->n * 4);
-}
-
-static void put_launch(world_t *w, uint32_t ib, uint32_t number) {
-    isa_ib_launch_t launch = {.head = {.op = ISA_IB_LAUNCH, .bytes = ISA_IB_LAUNCH_BYTES},
-                              .entry = CODE_VA + number * ISA_PAGE_BYTES,
-                              .args = DATA_VA,
-                              .stack = ISA_VA_STACK,
-                              .stack_bytes = 2 * ISA_PAGE_BYTES,
-                              .stack_stride = 3 * ISA_PAGE_BYTES,
-                              .cores = 1,
-                              .launch = LAUNCH};
-    memcpy(w->memory + ib, &launch, sizeof launch);
-}
-
-// In a0 a program finds DATA_VA.
-static void put_programs(world_t *w) {
-    program_t store = {.n = 0}, heap = {.n = 0}, wild = {.n = 0};
-    li(&store, T0, STORED);
-    sd(&store, T0, A0, STORE_AT);
-    finish(&store, 0);
-    addi(&heap, S0, A0, 0);
-    li(&heap, A0, HEAP_BYTES);
-    call(&heap, ISA_ECALL_HEAP);
-    addi(&heap, T0, A0, 1);
-    sd(&heap, T0, S0, HEAP_AT);
-    finish(&heap, 0);
-    li(&wild, T0, FREE_VA);
-    sd(&wild, T0, T0, 0);
-    finish(&wild, 0);
-    put_program(w, 0, &store);
-    put_program(w, 1, &heap);
-    put_program(w, 2, &wild);
-    put_launch(w, IB_STORE, 0);
-    put_launch(w, IB_HEAP, 1);
-    put_launch(w, IB_FAULT, 2);
-    isa_ib_resume_t resume = {.head = {.op = ISA_IB_RESUME, .bytes = ISA_IB_RESUME_BYTES},
-                              .launch = LAUNCH};
-    memcpy(w->memory + IB_RESUME, &resume, sizeof resume);
-}
-
 void world_furnish(world_t *w) {
-    put_programs(w);
     MUST(w, ask_vm(w, &w->vm));
     MUST(w, ask_context(w, w->vm, &w->context));
     MUST(w, ask_sync(w, &w->sync));
