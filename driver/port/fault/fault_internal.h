@@ -11,8 +11,8 @@
 #define FAULT_BUCKETS 256u
 #define FAULT_SITES   64u
 #define FAULT_CLASSES 64u // bits of a word
-#define FAULT_THREADS 64u
-#define FAULT_HELD    8u
+#define FAULT_THREADS 256u
+#define FAULT_HELD    16u
 
 typedef enum fault_context { IN_PROCESS, IN_DEFERRED, IN_INTERRUPT } fault_context_t;
 
@@ -108,7 +108,8 @@ fault_context_t fault_enter(port_fault_t *port, fault_context_t context);
 void fault_leave(port_fault_t *port, const char *what, fault_context_t before);
 void fault_lock_made(port_fault_t *port, fault_entry_t *entry, const void *where);
 void fault_lock_gone(port_fault_t *port, port_fault_call_t kind, const void *key);
-void fault_take(port_fault_t *port, port_fault_call_t kind, const void *key);
+// False: it cannot be taken at all.
+bool fault_take(port_fault_t *port, port_fault_call_t kind, const void *key);
 // False: the caller does not hold it.
 bool fault_give(port_fault_t *port, port_fault_call_t kind, const void *key);
 

@@ -147,10 +147,6 @@ static bool leads_to(const port_fault_t *port, uint32_t from, uint32_t to) {
 
 static void check_pair(port_fault_t *port, const fault_held_t *held, const fault_entry_t *next,
                        bool is_spin) {
-    if (held->key == next->key) {
-        fault_tell(port, "a lock is taken twice by one thread");
-        return;
-    }
     if (held->is_spin && !is_spin)
         fault_tell(port, "a mutex is taken with a spin held");
     if (held->rank != 0 && next->rank != 0 && held->rank >= next->rank)
@@ -165,16 +161,27 @@ static void check_pair(port_fault_t *port, const fault_held_t *held, const fault
         port->classes[held->lock_class].after |= UINT64_C(1) << next->lock_class;
 }
 
-void fault_take(port_fault_t *port, port_fault_call_t kind, const void *key) {
+static bool is_held(const fault_thread_t *thread, const void *key) {
+    for (uint32_t i = 0; i < thread->n_held; i++)
+        if (thread->held[i].key == key)
+            return true;
+    return false;
+}
+
+bool fault_take(port_fault_t *port, port_fault_call_t kind, const void *key) {
     bool is_spin = kind == PORT_FAULT_SPIN_INIT;
     const fault_entry_t *entry = fault_find(port, kind, key);
     if (entry == NULL) {
         fault_tell(port, "a lock is taken that is not initialised");
-        return;
+        return false;
     }
     fault_thread_t *thread = thread_get(port);
     if (thread == NULL)
-        return;
+        return true;
+    if (is_held(thread, key)) {
+        fault_tell(port, "a lock is taken twice by one thread");
+        return false;
+    }
     for (uint32_t i = 0; i < thread->n_held; i++)
         check_pair(port, &thread->held[i], entry, is_spin);
     if (thread->n_held == FAULT_HELD)
@@ -182,6 +189,7 @@ void fault_take(port_fault_t *port, port_fault_call_t kind, const void *key) {
     else
         thread->held[thread->n_held++] = (fault_held_t){
             .key = key, .is_spin = is_spin, .lock_class = entry->lock_class, .rank = entry->rank};
+    return true;
 }
 
 bool fault_give(port_fault_t *port, port_fault_call_t kind, const void *key) {

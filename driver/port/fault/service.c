@@ -18,13 +18,16 @@ static void check(port_fault_t *port, const char *call, fault_context_t most, bo
     fault_unlock(port);
 }
 
-static void end(port_fault_t *port, const char *call, port_fault_call_t kind, const void *key) {
+// Whether it was open.
+static bool end(port_fault_t *port, const char *call, port_fault_call_t kind, const void *key) {
     fault_lock(port);
+    bool is_open = fault_find(port, kind, key) != NULL;
     fault_check_context(port, call, IN_PROCESS, true);
     if (kind == PORT_FAULT_SPIN_INIT || kind == PORT_FAULT_MUTEX_INIT)
         fault_lock_gone(port, kind, key);
     fault_remove(port, kind, key, 0);
     fault_unlock(port);
+    return is_open;
 }
 
 // --- Locks ---
@@ -53,16 +56,17 @@ static status_t fault_spin_init(port_t *base, port_spin_t *spin) {
 
 static void fault_spin_deinit(port_t *base, port_spin_t *spin) {
     port_fault_t *port = fault_of(base);
-    end(port, "spin_deinit", PORT_FAULT_SPIN_INIT, spin);
-    port->inner->ops->spin_deinit(port->inner, spin);
+    if (end(port, "spin_deinit", PORT_FAULT_SPIN_INIT, spin))
+        port->inner->ops->spin_deinit(port->inner, spin);
 }
 
 static void fault_spin_lock(port_t *base, port_spin_t *spin) {
     port_fault_t *port = fault_of(base);
     fault_lock(port);
-    fault_take(port, PORT_FAULT_SPIN_INIT, spin);
+    bool can = fault_take(port, PORT_FAULT_SPIN_INIT, spin);
     fault_unlock(port);
-    port->inner->ops->spin_lock(port->inner, spin);
+    if (can)
+        port->inner->ops->spin_lock(port->inner, spin);
 }
 
 static void fault_spin_unlock(port_t *base, port_spin_t *spin) {
@@ -88,17 +92,18 @@ static status_t fault_mutex_init(port_t *base, port_mutex_t *mutex) {
 
 static void fault_mutex_deinit(port_t *base, port_mutex_t *mutex) {
     port_fault_t *port = fault_of(base);
-    end(port, "mutex_deinit", PORT_FAULT_MUTEX_INIT, mutex);
-    port->inner->ops->mutex_deinit(port->inner, mutex);
+    if (end(port, "mutex_deinit", PORT_FAULT_MUTEX_INIT, mutex))
+        port->inner->ops->mutex_deinit(port->inner, mutex);
 }
 
 static void fault_mutex_lock(port_t *base, port_mutex_t *mutex) {
     port_fault_t *port = fault_of(base);
     fault_lock(port);
     fault_check_context(port, "mutex_lock", IN_PROCESS, false); // spins: fault_take tells
-    fault_take(port, PORT_FAULT_MUTEX_INIT, mutex);
+    bool can = fault_take(port, PORT_FAULT_MUTEX_INIT, mutex);
     fault_unlock(port);
-    port->inner->ops->mutex_lock(port->inner, mutex);
+    if (can)
+        port->inner->ops->mutex_lock(port->inner, mutex);
 }
 
 static void fault_mutex_unlock(port_t *base, port_mutex_t *mutex) {
@@ -128,8 +133,8 @@ static status_t fault_event_init(port_t *base, port_event_t *event) {
 
 static void fault_event_deinit(port_t *base, port_event_t *event) {
     port_fault_t *port = fault_of(base);
-    end(port, "event_deinit", PORT_FAULT_EVENT_INIT, event);
-    port->inner->ops->event_deinit(port->inner, event);
+    if (end(port, "event_deinit", PORT_FAULT_EVENT_INIT, event))
+        port->inner->ops->event_deinit(port->inner, event);
 }
 
 static void check_event(port_fault_t *port, const char *call, const port_event_t *event) {
