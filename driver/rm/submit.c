@@ -2,7 +2,8 @@
 // From a request to a job.
 #include "driver/rm/rm_internal.h"
 
-static rm_job_t *job_new(rm_card_t *card) {
+// STATUS_BUSY: there are as many as may be, some will end; STATUS_NO_MEMORY: waiting does not help.
+static status_t job_new(rm_card_t *card, rm_job_t **out_job) {
     rm_spin(card);
     list_node_t *node = list_pop_front(&card->idle);
     bool more = node == NULL && card->n_jobs < RM_JOBS;
@@ -16,19 +17,21 @@ static rm_job_t *job_new(rm_card_t *card) {
         job->n_in = job->n_out = 0;
         job->news = 0;
         job->finished = false;
-        return job;
+        *out_job = job;
+        return STATUS_OK;
     }
     rm_job_t *job = more ? rm_new(card, sizeof *job) : NULL;
+    *out_job = job;
     if (job != NULL) {
         list_init(&job->link);
-        return job;
+        return STATUS_OK;
     }
-    if (more) {
-        rm_spin(card);
-        card->n_jobs--;
-        rm_unspin(card);
-    }
-    return NULL;
+    if (!more)
+        return STATUS_BUSY;
+    rm_spin(card);
+    card->n_jobs--;
+    rm_unspin(card);
+    return STATUS_NO_MEMORY;
 }
 
 // Gives back what a job that was never pushed holds.
@@ -111,9 +114,8 @@ static status_t admit(rm_card_t *card, rm_job_t *job) {
 status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
     rm_card_t *card = client->card;
     RETURN_IF_ERROR(rm_check_submit(request));
-    rm_job_t *job = job_new(card);
-    if (job == NULL)
-        return STATUS_BUSY;
+    rm_job_t *job;
+    RETURN_IF_ERROR(job_new(card, &job));
     status_t status = fill_job(client, request, job);
     if (status == STATUS_OK) {
         rm_spin(card);
