@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C library's calls that can fail for want of memory, wrapped by the linker (--wrap) in a test
+// program of its own: counted, one of them or all from one on failed, and what they gave counted
+// until it is given back. Whole process, any thread.
+#ifndef TESTS_FAULT_ALLOC_WRAP_H
+#define TESTS_FAULT_ALLOC_WRAP_H
+
+#include <stdint.h>
+
+// Counting begins again. Call `fail_at` (from 1 on; 0: none) and `fail_for` - 1 after it fail.
+void alloc_plan(uint64_t fail_at, uint64_t fail_for);
+uint64_t alloc_calls(void);  // since the plan
+uint64_t alloc_failed(void); // since the plan
+// Blocks and mappings that were made and not given back.
+int64_t alloc_live(void);
+
+#endif
