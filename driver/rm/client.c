@@ -95,6 +95,12 @@ status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
     return status;
 }
 
+void rm_client_abandon(rm_client_t *client) {
+    rm_card_t *card = client->card;
+    STORE_RELEASE(&client->abandoned, 1u);
+    card->port->ops->event_set(card->port, &card->progress);
+}
+
 static void destroy(rm_card_t *card, rm_object_t *object) {
     switch (object->kind) {
     case RM_CTX: {

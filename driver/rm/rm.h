@@ -41,6 +41,9 @@ typedef struct rm_client_options {
 WARN_UNUSED status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
                                     rm_client_t **out_client);
 void rm_client_close(rm_client_t *client);
+// [D][P] Ends the client's waits, those that run and those to come, with STATUS_DEVICE_LOST: for
+// whoever learns that its process died while a request of it still waits. Only closing follows.
+void rm_client_abandon(rm_client_t *client);
 
 // [P] Checks and carries out one request of `bytes` readable and writable bytes, 8-byte aligned;
 // pointers in it were made readable and writable by the port. The request is copied before it is

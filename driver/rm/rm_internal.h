@@ -25,7 +25,8 @@ struct rm_client {
     port_mutex_t mutex; // handles
     rm_object_t **objects;
     uint32_t capacity;
-    uint64_t seq; // atomic
+    uint64_t seq;       // atomic
+    uint32_t abandoned; // atomic: nobody is there any more who would wait
 };
 
 // A piece of card memory, free or of a buffer.

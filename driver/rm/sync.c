@@ -30,6 +30,7 @@ void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status) {
 }
 
 typedef struct wish {
+    const rm_client_t *client;
     const rm_sync_t *sync;
     uint64_t value;
 } wish_t;
@@ -38,19 +39,24 @@ static bool is_suspended(const wish_t *wish) {
     return wish->sync->suspended_at != 0 && wish->value >= wish->sync->suspended_at;
 }
 
+static bool is_abandoned(const wish_t *wish) { return LOAD_ACQUIRE(&wish->client->abandoned) != 0; }
+
 static bool is_decided(const void *what) {
     const wish_t *wish = what;
-    return wish->sync->value >= wish->value || is_suspended(wish);
+    return wish->sync->value >= wish->value || is_suspended(wish) || is_abandoned(wish);
 }
 
-static status_t sync_wait(rm_card_t *card, const rm_sync_t *sync, accel_req_sync_t *request) {
-    wish_t wish = {sync, request->value};
+static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_sync_t *request) {
+    rm_card_t *card = client->card;
+    wish_t wish = {client, sync, request->value};
     uint64_t now = card->port->ops->now_ns(card->port);
     uint64_t deadline = request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
                                                                       : now + request->timeout_ns;
     RETURN_IF_ERROR(rm_wait(card, is_decided, &wish, deadline));
     rm_spin(card);
-    status_t status = sync->value < request->value ? STATUS_SUSPENDED : sync->status;
+    status_t status = sync->value >= request->value ? sync->status
+                      : is_suspended(&wish)         ? STATUS_SUSPENDED
+                                                    : STATUS_DEVICE_LOST;
     rm_unspin(card);
     return status;
 }
@@ -81,8 +87,7 @@ status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request) {
     rm_sync_t *sync = rm_client_get(client, request->handle, RM_SYNC);
     if (sync == NULL)
         return STATUS_NOT_FOUND;
-    status_t status = request->head.op == ACCEL_REQ_SYNC_WAIT
-                          ? sync_wait(client->card, sync, request)
+    status_t status = request->head.op == ACCEL_REQ_SYNC_WAIT ? sync_wait(client, sync, request)
                       : request->head.op == ACCEL_REQ_SYNC_SIGNAL
                           ? sync_signal(client->card, sync, request->value)
                           : sync_query(client->card, sync, request);

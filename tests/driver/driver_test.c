@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // hw and rm over a card in this process: requests that are right and requests that are not.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -380,6 +381,33 @@ static void many_submissions_drain(void **state) {
     free(memory);
 }
 
+typedef struct waiter {
+    fixture_t *f;
+    uint32_t sync;
+    status_t status;
+} waiter_t;
+
+static void *wait_forever(void *arg) {
+    waiter_t *waiter = arg;
+    accel_req_sync_t wait = {
+        .head = {.size = sizeof wait, .op = ACCEL_REQ_SYNC_WAIT, .version = ACCEL_UAPI_VERSION},
+        .handle = waiter->sync,
+        .value = 1,
+        .timeout_ns = UINT64_MAX};
+    waiter->status = rm_request(waiter->f->client, &wait, sizeof wait);
+    return NULL;
+}
+
+static void an_abandoned_client_waits_no_more(void **state) {
+    fixture_t *f = *state;
+    waiter_t waiter = {f, new_sync(f), STATUS_OK};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_forever, &waiter), 0);
+    rm_client_abandon(f->client); // the wait has begun, or it has not: it ends all the same
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiter.status, STATUS_DEVICE_LOST);
+}
+
 static void fences_of_32_bits_are_extended(void **state) {
     (void)state;
     assert_true(hw_fence_extend(5, 7) == 7);
@@ -402,6 +430,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(work_waits_for_points, set_up_posted, tear_down),
         cmocka_unit_test_setup_teardown(many_submissions_drain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_submissions_drain, set_up_posted, tear_down),
+        cmocka_unit_test_setup_teardown(an_abandoned_client_waits_no_more, set_up, tear_down),
         cmocka_unit_test(fences_of_32_bits_are_extended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
