@@ -4,27 +4,40 @@
 #define RUNTIME_CLIENT_H
 
 #include "accel/accel.h"
+#include "driver/uapi/accel_uapi.h"
 #include "support/status.h"
 
-#define RT_CLIENT_VERSION 1u
+#define RT_CLIENT_VERSION 2u
 
 typedef struct rt_client_ops {
     uint32_t version; // RT_CLIENT_VERSION
-    // A struct of driver/uapi/accel_uapi.h. Any thread.
+    const char *kind; // "inproc", "daemon"
+    // A struct of driver/uapi/accel_uapi.h. Any thread; one that waits does not hold up others.
     status_t (*request)(void *self, void *request, size_t bytes);
-    // Page aligned host memory that BO_FROM_USER takes; large blocks 2 MiB aligned. Any thread.
-    void *(*memory_alloc)(void *self, size_t bytes);
+    // Several of them in order, until one fails, whose status is returned; *out_done: those that
+    // succeeded. Where there is a way to go, they go it together. At most RT_BATCH_MAX.
+    status_t (*batch)(void *self, accel_req_t *const *requests, uint32_t n_requests,
+                      uint32_t *out_done);
+    // Page aligned host memory for the card to use in place; large blocks 2 MiB aligned. *out_bo:
+    // the buffer that it already is, for the caller to destroy before memory_free; 0: memory that
+    // BO_FROM_USER takes. Any thread.
+    status_t (*memory_alloc)(void *self, size_t bytes, void **out_memory, uint32_t *out_bo);
     void (*memory_free)(void *self, void *memory, size_t bytes);
     // The device's lock, for short sections.
     void (*lock)(void *self);
     void (*unlock)(void *self);
     uint64_t (*now_ns)(void *self); // monotonic
+    // A sentence on why requests end as DEVICE_LOST, or NULL: the card did. May be NULL.
+    const char *(*lost)(void *self);
     void (*close)(void *self);
 } rt_client_ops_t;
+
+#define RT_BATCH_MAX 16u
 
 typedef struct rt_client {
     const rt_client_ops_t *ops;
     void *self;
+    uint32_t card, n_cards; // which of how many the driver has
 } rt_client_t;
 
 // The constructor of a card's PCI function, as in driver/sim/sim.h: all that the in-process client
@@ -41,6 +54,16 @@ accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_card_cre
                               rt_client_t *out_client, accel_error_t *error);
 // device.c. A device behind `client`, which it takes, also on failure.
 accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_device,
+                              accel_error_t *error);
+
+// client/daemon.c. `socket`: a path, or NULL for the usual places. A monitor only looks (see
+// driver/uapi/accel_socket.h). NOT_FOUND: no daemon there, or no such card. Reports to `error`.
+typedef struct rt_daemon_options {
+    const char *socket;
+    uint32_t card;
+    bool monitor;
+} rt_daemon_options_t;
+accel_status_t rt_daemon_open(const rt_daemon_options_t *options, rt_client_t *out_client,
                               accel_error_t *error);
 
 #endif

@@ -7,11 +7,20 @@
 
 // --- Requests ---
 
-status_t rt_request(accel_device_t *device, void *request, size_t bytes, uint16_t op) {
+accel_req_t *rt_head(void *request, size_t bytes, uint16_t op, uint32_t flags) {
     accel_req_t *head = request;
-    head->size = (uint32_t)bytes;
-    head->op = op;
-    head->version = ACCEL_UAPI_VERSION;
+    *head = (accel_req_t){
+        .size = (uint32_t)bytes, .op = op, .version = ACCEL_UAPI_VERSION, .flags = flags};
+    return head;
+}
+
+status_t rt_batch(accel_device_t *device, accel_req_t *const *requests, uint32_t n_requests,
+                  uint32_t *out_done) {
+    return device->client.ops->batch(device->client.self, requests, n_requests, out_done);
+}
+
+status_t rt_request(accel_device_t *device, void *request, size_t bytes, uint16_t op) {
+    (void)rt_head(request, bytes, op, ((accel_req_t *)request)->flags);
     return device->client.ops->request(device->client.self, request, bytes);
 }
 
@@ -39,11 +48,10 @@ status_t rt_bo_create(accel_device_t *device, uint64_t bytes, uint32_t *out_bo) 
     return STATUS_OK;
 }
 
-status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t bytes, bool read_only,
+status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t bytes, uint32_t flags,
                          uint32_t *out_bo) {
-    accel_req_bo_from_user_t request = {.address = (uint64_t)(uintptr_t)memory, .bytes = bytes};
-    if (read_only)
-        request.head.flags = ACCEL_FROM_USER_READ_ONLY | ACCEL_FROM_USER_MAY_COPY;
+    accel_req_bo_from_user_t request = {
+        .head.flags = flags, .address = (uint64_t)(uintptr_t)memory, .bytes = bytes};
     RETURN_IF_ERROR(rt_request(device, &request, sizeof request, ACCEL_REQ_BO_FROM_USER));
     *out_bo = request.handle;
     return STATUS_OK;
@@ -51,14 +59,68 @@ status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t by
 
 // --- Life ---
 
+#ifdef ACCEL_CLIENT_DAEMON
+// "daemon" or "daemon:N"; false: another kind.
+static bool parse_daemon(const char *kind, uint32_t *card) {
+    const char *digits = kind + 7;
+    if (strncmp(kind, "daemon", 6) != 0)
+        return false;
+    if (kind[6] == 0)
+        return true;
+    uint64_t value = 0;
+    for (; *digits >= '0' && *digits <= '9' && value < UINT32_MAX / 10; digits++)
+        value = value * 10 + (uint64_t)(*digits - '0');
+    *card = (uint32_t)value;
+    return kind[6] == ':' && kind[7] != 0 && *digits == 0;
+}
+
+// What only a card of the caller's own can be asked for.
+static bool wants_own(const accel_device_options_t *options) {
+    return options->cores != 0 || options->timing || options->memory_bytes != 0 ||
+           options->trace != NULL ||
+           (options->engine != NULL && strcmp(options->engine, "fast") != 0);
+}
+
+static bool has_profile(const rt_client_t *client, const char *profile) {
+    accel_req_info_t info = {0};
+    (void)rt_head(&info, sizeof info, ACCEL_REQ_INFO, 0);
+    return client->ops->request(client->self, &info, sizeof info) == STATUS_OK &&
+           (profile == NULL ||
+            strncmp(profile, (const char *)info.profile, sizeof info.profile) == 0);
+}
+
+// A card of a daemon that runs and suits, from options->card on.
+static bool open_suitable(const accel_device_options_t *options, rt_client_t *out_client) {
+    rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
+    if (wants_own(options))
+        return false;
+    for (uint32_t n_cards = daemon.card + 1; daemon.card < n_cards; daemon.card++) {
+        if (rt_daemon_open(&daemon, out_client, NULL) != ACCEL_OK)
+            return false;
+        if (has_profile(out_client, options->profile))
+            return true;
+        n_cards = out_client->n_cards;
+        out_client->ops->close(out_client->self);
+    }
+    return false;
+}
+#endif
+
 static accel_status_t open_client(const char *kind, const accel_device_options_t *options,
                                   rt_client_t *out_client, accel_error_t *error) {
-#ifdef ACCEL_CLIENT_INPROC
-    if (strcmp(kind, "auto") == 0 || strcmp(kind, "inproc") == 0)
-        return rt_inproc_open(options, NULL, out_client, error);
-#else
-    (void)options, (void)out_client;
+    bool is_auto = strcmp(kind, "auto") == 0;
+#ifdef ACCEL_CLIENT_DAEMON
+    rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
+    if (parse_daemon(kind, &daemon.card))
+        return rt_daemon_open(&daemon, out_client, error);
+    if (is_auto && open_suitable(options, out_client))
+        return ACCEL_OK;
 #endif
+#ifdef ACCEL_CLIENT_INPROC
+    if (is_auto || strcmp(kind, "inproc") == 0)
+        return rt_inproc_open(options, NULL, out_client, error);
+#endif
+    (void)options, (void)out_client, (void)is_auto;
     return rt_fail(error, ACCEL_NOT_FOUND, "no device of kind '%s' here", kind);
 }
 
@@ -83,8 +145,9 @@ accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_de
     list_init(&device->modules);
     status_t status = device_init(device);
     if (status != STATUS_OK) {
+        accel_status_t failure = rt_fail_device(device, error, status, "cannot set the device up");
         accel_device_close(device);
-        return rt_fail_status(error, status, "cannot set the device up");
+        return failure;
     }
     *out_device = device;
     return ACCEL_OK;
@@ -123,7 +186,10 @@ accel_status_t accel_device_info(accel_device_t *device, accel_device_info_t *ou
         .timing = (info.features & ISA_FEATURE_TIMING) != 0,
         .memory_bytes = info.memory_bytes,
         .memory_free = info.memory_free,
+        .card = device->client.card,
+        .n_cards = device->client.n_cards,
     };
+    strncpy(out_info->kind, device->client.ops->kind, sizeof out_info->kind - 1);
     memcpy(out_info->profile, info.profile, sizeof out_info->profile);
     out_info->profile[sizeof out_info->profile - 1] = 0;
     return ACCEL_OK;

@@ -29,3 +29,13 @@ accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *
 accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what) {
     return rt_fail(error, (accel_status_t)status, "%s: %s", what, status_text(status));
 }
+
+accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
+                              const char *what) {
+    const rt_client_t *client = &device->client;
+    const char *why = status == STATUS_DEVICE_LOST && client->ops->lost != NULL
+                          ? client->ops->lost(client->self)
+                          : NULL;
+    return rt_fail(error, (accel_status_t)status, "%s: %s", what,
+                   why != NULL ? why : status_text(status));
+}

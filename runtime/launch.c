@@ -107,7 +107,8 @@ accel_status_t rt_launch_inputs(accel_module_t *module, const accel_tensor_t *in
 
 // --- Launch ---
 
-accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, accel_error_t *error) {
+accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, bool wait,
+                         accel_error_t *error) {
     const isa_note_t *note = module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
         module->args->io[i].va = module->places[i].va;
@@ -122,14 +123,15 @@ accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, accel_e
     module->stream = stream;
     module->generation = stream->generation;
     module->point = stream->point + 1;
-    status_t status = rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0);
+    status_t status =
+        rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0, wait);
     if (status == STATUS_OK)
         return ACCEL_OK;
     module->stream = NULL;
     // A fault that nobody waited for yet took the stream's context.
     if (status == STATUS_CONTEXT_LOST)
         return rt_stream_wait(stream, stream->point, UINT64_MAX, error);
-    return rt_fail_status(error, status, "cannot launch the program");
+    return rt_fail_device(module->device, error, status, "cannot launch the program");
 }
 
 static void print_log(accel_module_t *module) {

@@ -6,6 +6,8 @@
 #include "runtime/runtime_internal.h"
 #include "support/checked.h"
 
+#define UPLOAD_BYTES (UINT64_C(8) << 20)
+
 static void lock(accel_device_t *device) { device->client.ops->lock(device->client.self); }
 static void unlock(accel_device_t *device) { device->client.ops->unlock(device->client.self); }
 
@@ -107,12 +109,50 @@ status_t rt_card_alloc(accel_device_t *device, uint64_t first, uint64_t end, uin
     return status;
 }
 
-status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, bool read_only,
+status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, uint32_t flags,
                 uint64_t first, uint64_t end, rt_range_t *out_range) {
     *out_range = (rt_range_t){.bytes = page_up(bytes)};
-    RETURN_IF_ERROR(rt_bo_from_user(device, memory, out_range->bytes, read_only, &out_range->bo));
-    status_t status = range_bind(device, (rt_span_t){first, end}, (uint64_t)(uintptr_t)memory,
-                                 read_only ? 0 : ACCEL_PROT_WRITE, out_range);
+    RETURN_IF_ERROR(rt_bo_from_user(device, memory, out_range->bytes,
+                                    ACCEL_FROM_USER_READ_ONLY | flags, &out_range->bo));
+    status_t status =
+        range_bind(device, (rt_span_t){first, end}, (uint64_t)(uintptr_t)memory, 0, out_range);
+    if (status != STATUS_OK)
+        rt_range_free(device, out_range);
+    return status;
+}
+
+// Through a piece of memory that both see: the card's own is not mapped into processes.
+static status_t upload(accel_device_t *device, accel_stream_t *stream, uint64_t to,
+                       const uint8_t *data, uint64_t bytes) {
+    uint64_t chunk = bytes < UPLOAD_BYTES ? bytes : UPLOAD_BYTES;
+    void *staging;
+    accel_status_t result = accel_host_alloc(device, (size_t)chunk, &staging, NULL);
+    if (result != ACCEL_OK)
+        return (status_t)result;
+    uint64_t from = rt_host_va(device, staging, chunk);
+    for (uint64_t at = 0; at < bytes && result == ACCEL_OK; at += chunk) {
+        chunk = bytes - at < chunk ? bytes - at : chunk;
+        memcpy(staging, data + at, (size_t)chunk);
+        status_t status = rt_stream_copy(stream, to + at, from, chunk, true);
+        result = status == STATUS_OK ? rt_stream_wait(stream, stream->point, UINT64_MAX, NULL)
+                                     : (accel_status_t)status;
+    }
+    accel_host_free(device, staging);
+    return (status_t)result;
+}
+
+status_t rt_card_copy(accel_device_t *device, accel_stream_t *stream, const void *data,
+                      uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range) {
+    // Writable somewhere while it is filled, then where and how it is wanted.
+    RETURN_IF_ERROR(rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, bytes, out_range));
+    status_t status = upload(device, stream, out_range->va, data, bytes);
+    if (status == STATUS_OK)
+        status = rt_unbind(device, out_range->va);
+    if (status == STATUS_OK) {
+        rt_va_give(device, out_range->va);
+        out_range->va = 0;
+        status = range_bind(device, (rt_span_t){first, end}, 0, 0, out_range);
+    }
     if (status != STATUS_OK)
         rt_range_free(device, out_range);
     return status;
@@ -134,6 +174,25 @@ static accel_status_t no_memory(accel_error_t *error, uint64_t bytes) {
                    (unsigned long long)bytes);
 }
 
+static status_t host_init(accel_device_t *device, size_t bytes, rt_host_t *host) {
+    const rt_client_t *client = &device->client;
+    void *memory;
+    RETURN_IF_ERROR(client->ops->memory_alloc(client->self, bytes, &memory, &host->range.bo));
+    host->memory = memory;
+    host->range.bytes = bytes;
+    status_t status = STATUS_OK;
+    if (host->range.bo == 0)
+        status = rt_bo_from_user(device, memory, bytes, 0, &host->range.bo);
+    if (status == STATUS_OK)
+        status = range_bind(device, (rt_span_t){ISA_VA_IO, ISA_VA_END}, (uint64_t)(uintptr_t)memory,
+                            ACCEL_PROT_WRITE, &host->range);
+    if (status != STATUS_OK) {
+        rt_range_free(device, &host->range);
+        client->ops->memory_free(client->self, memory, bytes);
+    }
+    return status;
+}
+
 accel_status_t accel_host_alloc(accel_device_t *device, size_t bytes, void **out_memory,
                                 accel_error_t *error) {
     *out_memory = NULL;
@@ -141,18 +200,12 @@ accel_status_t accel_host_alloc(accel_device_t *device, size_t bytes, void **out
         return no_memory(error, bytes);
     size_t rounded = (size_t)page_up(bytes == 0 ? 1 : bytes);
     rt_host_t *host = calloc(1, sizeof *host);
-    if (host != NULL)
-        host->memory = device->client.ops->memory_alloc(device->client.self, rounded);
-    if (host == NULL || host->memory == NULL) {
-        free(host);
+    if (host == NULL)
         return no_memory(error, rounded);
-    }
-    status_t status =
-        rt_pin(device, host->memory, rounded, false, ISA_VA_IO, ISA_VA_END, &host->range);
+    status_t status = host_init(device, rounded, host);
     if (status != STATUS_OK) {
-        device->client.ops->memory_free(device->client.self, host->memory, rounded);
         free(host);
-        return rt_fail_status(error, status, "cannot pin host memory");
+        return rt_fail_device(device, error, status, "no host memory that the card reaches");
     }
     lock(device);
     list_push_front(&device->hosts, &host->link);
@@ -214,7 +267,7 @@ accel_status_t accel_buffer_create(accel_device_t *device, size_t bytes,
         rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, bytes == 0 ? 1 : bytes, &buffer->range);
     if (status != STATUS_OK) {
         free(buffer);
-        return rt_fail_status(error, status, "no card memory for a buffer");
+        return rt_fail_device(device, error, status, "no card memory for a buffer");
     }
     *out_buffer = buffer;
     return ACCEL_OK;

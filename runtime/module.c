@@ -33,7 +33,8 @@ static status_t bind_segments(accel_module_t *module) {
 // While it is still bound as a whole and writable.
 static status_t copy_image(accel_module_t *module) {
     uint64_t from = rt_host_va(module->device, module->image_copy, module->image_bytes);
-    RETURN_IF_ERROR(rt_stream_copy(&module->own, module->image.va, from, module->image_bytes));
+    RETURN_IF_ERROR(
+        rt_stream_copy(&module->own, module->image.va, from, module->image_bytes, true));
     accel_status_t result = rt_stream_wait(&module->own, module->own.point, UINT64_MAX, NULL);
     return (status_t)result;
 }
@@ -57,17 +58,22 @@ static accel_status_t load_image(accel_module_t *module, accel_error_t *error) {
     if (status == STATUS_OK)
         status = bind_segments(module);
     if (status != STATUS_OK)
-        return rt_fail_status(error, status, *reason != 0 ? reason : "cannot load the program");
+        return rt_fail_device(device, error, status,
+                              *reason != 0 ? reason : "cannot load the program");
     return ACCEL_OK;
 }
 
-// Read where the file is mapped: nothing is copied.
+// Read where the file is mapped, or, where the driver cannot pin that, copied to the card once.
 static status_t load_weights(accel_module_t *module) {
     const isa_image_t *image = &module->program->image;
     if (image->weights == NULL)
         return STATUS_OK;
-    return rt_pin(module->device, image->weights, image->weights_bytes, true, ISA_VA_WEIGHTS,
-                  ISA_VA_HEAP, &module->weights);
+    status_t status = rt_pin(module->device, image->weights, image->weights_bytes, 0,
+                             ISA_VA_WEIGHTS, ISA_VA_HEAP, &module->weights);
+    if (status != STATUS_UNSUPPORTED)
+        return status;
+    return rt_card_copy(module->device, &module->own, image->weights, image->weights_bytes,
+                        ISA_VA_WEIGHTS, ISA_VA_HEAP, &module->weights);
 }
 
 // Below each stack an unmapped page, above it nothing of this program's.
@@ -134,7 +140,7 @@ static accel_status_t load_parts(accel_module_t *module, accel_error_t *error) {
     accel_device_t *device = module->device;
     status_t status = rt_stream_init(device, &module->own);
     if (status != STATUS_OK)
-        return rt_fail_status(error, status, "cannot create a context");
+        return rt_fail_device(device, error, status, "cannot create a context");
     module->has_own = true;
     RT_TRY(load_image(module, error));
     status = load_weights(module);
@@ -145,7 +151,7 @@ static accel_status_t load_parts(accel_module_t *module, accel_error_t *error) {
     if (status == STATUS_OK)
         status = rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, ISA_PAGE_BYTES, &module->sync_page);
     if (status != STATUS_OK)
-        return rt_fail_status(error, status, "no memory on the card for the program");
+        return rt_fail_device(device, error, status, "no memory on the card for the program");
     return rt_control_create(module, error);
 }
 

@@ -117,7 +117,7 @@ static accel_status_t fetch_heap(accel_module_t *module, rt_place_t *place, uint
                                  uint64_t bytes, accel_error_t *error) {
     RT_TRY(need_staging(module, place, bytes, error));
     uint64_t to = rt_host_va(module->device, place->staging, bytes);
-    status_t status = rt_stream_copy(&module->own, to, va, bytes);
+    status_t status = rt_stream_copy(&module->own, to, va, bytes, true);
     if (status != STATUS_OK)
         return rt_fail_status(error, status, "cannot fetch an output");
     place->host = place->staging;
@@ -170,7 +170,7 @@ accel_status_t accel_run(accel_module_t *module, const accel_tensor_t *inputs, u
     RT_TRY(rt_launch_inputs(module, inputs, n_inputs, module->by_index, error));
     RT_TRY(sort_outputs(module, outputs, n_outputs, by_index, error));
     RT_TRY(place_all(module, module->by_index, by_index, error));
-    RT_TRY(rt_launch(module, &module->own, error));
+    RT_TRY(rt_launch(module, &module->own, true, error));
     RT_TRY(rt_module_wait(module, error));
     for (uint32_t i = 0; i < note->n_outputs; i++)
         if (by_index[i] != NULL)
@@ -212,7 +212,7 @@ accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *modul
     RT_TRY(sort_outputs(module, (accel_tensor_t *)(uintptr_t)outputs, n_outputs, by_index, error));
     RT_TRY(place_all(module, module->by_index, by_index, error));
     RT_TRY(check_placed(module, module->by_index, by_index, error));
-    return rt_launch(module, stream, error);
+    return rt_launch(module, stream, false, error);
 }
 
 accel_status_t accel_module_output(accel_module_t *module, uint32_t index,

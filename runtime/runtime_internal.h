@@ -19,6 +19,9 @@ accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *
     PRINTF_LIKE(3, 4);
 // With the driver's reason appended; `status` is not OK.
 accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what);
+// The same, and says of a lost device how it was lost.
+accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
+                              const char *what);
 
 #define RT_TRY(expr)                                                                               \
     do {                                                                                           \
@@ -77,12 +80,18 @@ struct accel_buffer {
 
 // Fills in the header and makes the request.
 status_t rt_request(accel_device_t *device, void *request, size_t bytes, uint16_t op);
+// Fills in a header, for rt_batch.
+accel_req_t *rt_head(void *request, size_t bytes, uint16_t op, uint32_t flags);
+// Requests with their headers, in order until one fails; *out_done: those that succeeded.
+status_t rt_batch(accel_device_t *device, accel_req_t *const *requests, uint32_t n_requests,
+                  uint32_t *out_done);
 status_t rt_destroy(accel_device_t *device, uint16_t op, uint32_t handle);
 status_t rt_bind(accel_device_t *device, uint32_t bo, uint64_t offset, uint64_t va, uint64_t bytes,
                  uint32_t prot);
 status_t rt_unbind(accel_device_t *device, uint64_t va);
 status_t rt_bo_create(accel_device_t *device, uint64_t bytes, uint32_t *out_bo);
-status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t bytes, bool read_only,
+// `flags`: ACCEL_FROM_USER_*.
+status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t bytes, uint32_t flags,
                          uint32_t *out_bo);
 
 // --- memory.c ---
@@ -95,10 +104,14 @@ void rt_va_give(accel_device_t *device, uint64_t va);
 // Card memory, bound and writable.
 status_t rt_card_alloc(accel_device_t *device, uint64_t first, uint64_t end, uint64_t bytes,
                        rt_range_t *out_range);
-// Host memory of the caller's, pinned and bound.
-status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, bool read_only,
+// Host memory of the caller's, pinned and bound, to be read. UNSUPPORTED: the driver cannot pin it,
+// and ACCEL_FROM_USER_MAY_COPY is not in `flags`.
+status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, uint32_t flags,
                 uint64_t first, uint64_t end, rt_range_t *out_range);
-// Undoes either; harmless on an empty range.
+// Card memory with a copy of `data`, bound to be read. Waits for the stream.
+status_t rt_card_copy(accel_device_t *device, struct accel_stream *stream, const void *data,
+                      uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range);
+// Undoes each of them; harmless on an empty range.
 void rt_range_free(accel_device_t *device, rt_range_t *range);
 // Device address of host memory from accel_host_alloc, or 0.
 uint64_t rt_host_va(accel_device_t *device, const void *memory, uint64_t bytes);
@@ -109,6 +122,7 @@ struct accel_stream {
     accel_device_t *device;
     uint32_t ctx, sync;
     uint64_t point;      // last one submitted
+    uint64_t reached;    // known to be: waiting for it asks nobody
     uint64_t generation; // moves when a lost context is replaced
     uint32_t n_waits;
     accel_sync_point_t waits[ACCEL_SUBMIT_MAX_SYNCS]; // for the next submission
@@ -121,9 +135,12 @@ struct accel_event {
 
 status_t rt_stream_init(accel_device_t *device, accel_stream_t *out_stream);
 void rt_stream_deinit(accel_stream_t *stream);
-// Fills in context and points and submits. STATUS_BUSY is waited out.
-status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags);
-status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes);
+// Fills in context and points and submits. STATUS_BUSY is waited out. `wait`: the caller is about
+// to wait for it, and the way to the driver is gone once for both.
+status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags,
+                          bool wait);
+status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
+                        bool wait);
 // Grows heaps and explains faults on the way.
 accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t timeout_ns,
                               accel_error_t *error);
@@ -220,7 +237,9 @@ accel_status_t rt_find_io(const accel_module_t *module, const accel_tensor_t *te
 accel_status_t rt_launch_inputs(accel_module_t *module, const accel_tensor_t *inputs,
                                 uint32_t n_inputs, const accel_tensor_t **out_by_index,
                                 accel_error_t *error);
-accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, accel_error_t *error);
+// `wait`: rt_module_wait follows at once.
+accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, bool wait,
+                         accel_error_t *error);
 accel_status_t rt_module_wait(accel_module_t *module, accel_error_t *error);
 // Shape and size of an output as the program left them.
 accel_status_t rt_launch_output(accel_module_t *module, uint32_t index, accel_tensor_t *out_tensor,

@@ -34,10 +34,27 @@ static status_t wait_point(accel_stream_t *stream, uint64_t point, uint64_t time
     return rt_request(stream->device, &request, sizeof request, ACCEL_REQ_SYNC_WAIT);
 }
 
-static status_t submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags) {
+// Submission and wait in one go. What the wait says is asked for again by whoever wants to know,
+// unless the point is reached. The status is the submission's.
+static status_t submit_once(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags,
+                            bool wait) {
+    uint64_t point = request->out[0].value;
+    accel_req_sync_t after = {.handle = stream->sync, .value = point, .timeout_ns = UINT64_MAX};
+    accel_req_t *requests[] = {
+        rt_head(request, sizeof *request, ACCEL_REQ_SUBMIT, flags),
+        rt_head(&after, sizeof after, ACCEL_REQ_SYNC_WAIT, 0),
+    };
+    uint32_t done;
+    status_t status = rt_batch(stream->device, requests, wait ? 2 : 1, &done);
+    if (done == 2)
+        stream->reached = point;
+    return done >= 1 ? STATUS_OK : status;
+}
+
+static status_t submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags,
+                       bool wait) {
     for (;;) {
-        request->head.flags = flags;
-        status_t status = rt_request(stream->device, request, sizeof *request, ACCEL_REQ_SUBMIT);
+        status_t status = submit_once(stream, request, flags, wait);
         if (status != STATUS_BUSY)
             return status;
         status = wait_point(stream, stream->point, RETRY_NS); // for some work to end
@@ -46,23 +63,25 @@ static status_t submit(accel_stream_t *stream, accel_req_submit_t *request, uint
     }
 }
 
-status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags) {
+status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags,
+                          bool wait) {
     request->ctx = stream->ctx;
     request->n_in = stream->n_waits;
     for (uint32_t i = 0; i < stream->n_waits; i++)
         request->in[i] = stream->waits[i];
     request->n_out = 1;
     request->out[0] = (accel_sync_point_t){.sync = stream->sync, .value = stream->point + 1};
-    RETURN_IF_ERROR(submit(stream, request, flags));
+    RETURN_IF_ERROR(submit(stream, request, flags, wait));
     stream->point++;
     stream->n_waits = 0;
     return STATUS_OK;
 }
 
-status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes) {
+status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
+                        bool wait) {
     accel_req_submit_t request = {
         .node = ACCEL_NODE_COPY, .dst = to, .src = from, .bytes = bytes, .rows = 1};
-    return bytes != 0 ? rt_stream_submit(stream, &request, 0) : STATUS_OK;
+    return bytes != 0 ? rt_stream_submit(stream, &request, 0, wait) : STATUS_OK;
 }
 
 // --- Waiting ---
@@ -101,7 +120,7 @@ static status_t go_on(accel_stream_t *stream) {
     request.ib = rt_control_resume(module, result, &bytes);
     request.bytes = bytes;
     request.out[0] = (accel_sync_point_t){.sync = stream->sync, .value = module->point};
-    return submit(stream, &request, ACCEL_SUBMIT_RESUME);
+    return submit(stream, &request, ACCEL_SUBMIT_RESUME, false);
 }
 
 // Tells of the fault and makes the stream usable again.
@@ -109,7 +128,7 @@ static accel_status_t recover(accel_stream_t *stream, accel_error_t *error) {
     accel_req_ctx_query_t query = {.handle = stream->ctx};
     status_t status = rt_request(stream->device, &query, sizeof query, ACCEL_REQ_CTX_QUERY);
     if (status != STATUS_OK)
-        return rt_fail_status(error, status, "the context was lost");
+        return rt_fail_device(stream->device, error, status, "the context was lost");
     accel_status_t result =
         rt_explain(stream->device, (const isa_fault_record_t *)(const void *)query.fault, error);
     rt_stream_deinit(stream);
@@ -121,6 +140,8 @@ static accel_status_t recover(accel_stream_t *stream, accel_error_t *error) {
 
 accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t timeout_ns,
                               accel_error_t *error) {
+    if (point <= stream->reached)
+        return ACCEL_OK;
     for (;;) {
         status_t status = wait_point(stream, point, timeout_ns);
         if (status == STATUS_SUSPENDED)
@@ -132,7 +153,7 @@ accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t t
         if (status == STATUS_TIMEOUT)
             return rt_fail(error, ACCEL_TIMEOUT, "not done in time");
         if (status != STATUS_OK)
-            return rt_fail_status(error, status, "waiting for the card");
+            return rt_fail_device(stream->device, error, status, "waiting for the card");
     }
 }
 
@@ -147,7 +168,7 @@ accel_status_t accel_stream_create(accel_device_t *device, accel_stream_t **out_
     status_t status = rt_stream_init(device, stream);
     if (status != STATUS_OK) {
         free(stream);
-        return rt_fail_status(error, status, "cannot create a stream");
+        return rt_fail_device(device, error, status, "cannot create a stream");
     }
     *out_stream = stream;
     return ACCEL_OK;
@@ -176,8 +197,9 @@ void accel_stream_destroy(accel_stream_t *stream) {
 
 static accel_status_t copy(accel_stream_t *stream, uint64_t to, uint64_t from, size_t bytes,
                            accel_error_t *error) {
-    status_t status = rt_stream_copy(stream, to, from, bytes);
-    return status == STATUS_OK ? ACCEL_OK : rt_fail_status(error, status, "cannot copy");
+    status_t status = rt_stream_copy(stream, to, from, bytes, false);
+    return status == STATUS_OK ? ACCEL_OK
+                               : rt_fail_device(stream->device, error, status, "cannot copy");
 }
 
 static bool buffer_va(const accel_buffer_t *buffer, size_t offset, size_t bytes, uint64_t *out_va) {

@@ -31,14 +31,22 @@ static status_t inproc_request(void *self, void *request, size_t bytes) {
     return rm_request(inproc->client, request, bytes);
 }
 
-static void *inproc_memory_alloc(void *self, size_t bytes) {
-    void *memory = NULL;
+static status_t inproc_batch(void *self, accel_req_t *const *requests, uint32_t n_requests,
+                             uint32_t *out_done) {
+    const inproc_t *inproc = self;
+    for (*out_done = 0; *out_done < n_requests; ++*out_done)
+        RETURN_IF_ERROR(rm_request(inproc->client, requests[*out_done], requests[*out_done]->size));
+    return STATUS_OK;
+}
+
+static status_t inproc_memory_alloc(void *self, size_t bytes, void **out_memory, uint32_t *out_bo) {
     (void)self;
-    if (posix_memalign(&memory, bytes >= LARGE_BYTES ? LARGE_BYTES : PAGE_BYTES, bytes) != 0)
-        return NULL;
+    *out_bo = 0; // pinned where it is
+    if (posix_memalign(out_memory, bytes >= LARGE_BYTES ? LARGE_BYTES : PAGE_BYTES, bytes) != 0)
+        return STATUS_NO_MEMORY;
     if (bytes >= LARGE_BYTES) // a wish: the first touch of large pages is several times faster
-        (void)madvise(memory, bytes, MADV_HUGEPAGE);
-    return memory;
+        (void)madvise(*out_memory, bytes, MADV_HUGEPAGE);
+    return STATUS_OK;
 }
 
 static void inproc_memory_free(void *self, void *memory, size_t bytes) {
@@ -77,7 +85,9 @@ static void inproc_close(void *self) {
 
 static const rt_client_ops_t inproc_ops = {
     .version = RT_CLIENT_VERSION,
+    .kind = "inproc",
     .request = inproc_request,
+    .batch = inproc_batch,
     .memory_alloc = inproc_memory_alloc,
     .memory_free = inproc_memory_free,
     .lock = inproc_lock,
@@ -176,6 +186,6 @@ accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_card_cre
         inproc_close(inproc);
         return rt_fail_status(error, status, "cannot start the simulated card");
     }
-    *out_client = (rt_client_t){.ops = &inproc_ops, .self = inproc};
+    *out_client = (rt_client_t){.ops = &inproc_ops, .self = inproc, .n_cards = 1};
     return ACCEL_OK;
 }

@@ -15,7 +15,7 @@ typedef struct options {
     const char *test_data, *output_dir;
     double rtol, atol;
     uint64_t repeat, cores, heap_limit, top;
-    const char *engine, *trace, *labels;
+    const char *engine, *trace, *labels, *device;
     bool timing, json, show_log;
 } options_t;
 

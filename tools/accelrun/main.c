@@ -30,6 +30,9 @@ static const cli_option_t option_table[] = {
     OPTION(0, "log", CLI_FLAG, show_log, NULL, NULL, "show what the program itself prints"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Running"},
     OPTION('r', "repeat", CLI_U64, repeat, "N", NULL, "run N times; print least and median time"),
+    OPTION('d', "device", CLI_TEXT, device, "KIND", NULL,
+           "auto (default), daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the "
+           "daemon's socket"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
            "cores of the simulated card (default: the profile's, or the machine's)"),
     OPTION('e', "engine", CLI_TEXT, engine, NULL, "fast|ref",
@@ -44,8 +47,9 @@ static const cli_option_t option_table[] = {
 static const cli_program_t program_info = {
     .name = "accelrun",
     .operands = "MODEL",
-    .summary = "Runs MODEL, a program made by accelc, on an accelerator card: a simulated one in "
-               "this process, of the profile that the program was compiled for.",
+    .summary = "Runs MODEL, a program made by accelc, on an accelerator card: one of the daemon "
+               "accel-cardd, or a simulated one in this process, of the profile that the program "
+               "was compiled for.",
     .options = option_table,
     .n_options = sizeof option_table / sizeof option_table[0],
     .min_operands = 1,
@@ -89,8 +93,10 @@ static status_t open_all(run_t *run, FILE *trace) {
         .timing = run->options.timing || trace != NULL,
         .trace = trace != NULL ? write_trace : NULL,
         .trace_user = trace,
+        .socket = getenv("ACCEL_SOCKET"),
     };
-    RETURN_IF_ERROR(take(run, accel_device_open("auto", &device, &run->device, &error), &error));
+    RETURN_IF_ERROR(
+        take(run, accel_device_open(run->options.device, &device, &run->device, &error), &error));
     accel_module_options_t module = {
         .heap_limit = run->options.heap_limit,
         .node_stats = run->options.json,
@@ -230,9 +236,11 @@ int main(int argc, char **argv) {
     bool equal = true;
     arena_init(&arena);
     diag_init(&diag);
-    run_t run = {.options = {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .engine = "fast"},
-                 .arena = &arena,
-                 .diag = &diag};
+    run_t run = {
+        .options =
+            {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .engine = "fast", .device = "auto"},
+        .arena = &arena,
+        .diag = &diag};
     int code = CLI_EXIT_OK;
     cli_result_t parsed =
         cli_parse(&program_info, argc, argv, &arena, stdout, stderr, &run.options, &operands);

@@ -244,6 +244,8 @@ status_t report_json(const run_t *run, FILE *out, const bool *equal) {
     json_init(&json, out);
     json_object_begin(&json, NULL);
     json_text(&json, "model", run->model);
+    json_text(&json, "device", device.kind);
+    json_u64(&json, "card", device.card);
     json_text(&json, "profile", device.profile);
     json_u64(&json, "cores", device.cores);
     json_text(&json, "engine", run->options.engine);

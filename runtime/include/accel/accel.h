@@ -157,15 +157,27 @@ typedef struct accel_device_options {
     // Pieces of a Chrome/Perfetto JSON trace of a timing run, in order; NULL: none.
     void (*trace)(void *user, const char *text, size_t bytes);
     void *trace_user;
+    // Of a card behind the daemon accel-cardd:
+    const char *socket; // NULL: accel-cardd.sock in /run/user/UID, else in /run
+    uint32_t card;      // its index, from 0 on
 } accel_device_options_t;
 
-// `kind`: "auto" (NULL), or "inproc": a simulated card in this process. `options` may be NULL.
-// NOT_FOUND: no such kind here; INVALID: unknown profile, engine or number of cores.
+// `kind`:
+// "auto" (NULL)  the first of those below that there is. A daemon's card is taken from `card` on if
+//                its profile is the one asked for; options of a simulated card other than the
+//                profile ask for one in this process. accel_device_info says what it became.
+// "daemon"       a card of the daemon accel-cardd; "daemon:2" the one of index 2
+// "inproc"       a simulated card in this process
+// `options` may be NULL. NOT_FOUND: no such kind here, no daemon, or no such card; INVALID: unknown
+// profile, engine or number of cores; LIMIT: the daemon takes no more clients; MISMATCH: its
+// version. When a daemon ends, calls return DEVICE_LOST.
 accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
                                  accel_device_t **out_device, accel_error_t *error);
 void accel_device_close(accel_device_t *device);
 
 typedef struct accel_device_info {
+    char kind[16];          // "daemon" or "inproc"
+    uint32_t card, n_cards; // index of the card, and how many there are of the kind
     char profile[16];
     uint32_t cores;
     uint32_t clock_khz;

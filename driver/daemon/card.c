@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// A card of the daemon's: the simulated function, the user port, rm.
+#include "driver/daemon/daemon.h"
+
+static void on_log(void *user, port_log_t id, uint64_t a, uint64_t b, uint64_t c) {
+    const daemon_card_t *card = user;
+    daemon_log_port(card->log, card->index, id, a, b, c);
+}
+
+static status_t make_function(daemon_card_t *card, const sim_options_t *options) {
+    sim_host_t host = {
+        .version = SIM_VERSION,
+        .user = card->port,
+        .dma_read = port_user_dma_read,
+        .dma_write = port_user_dma_write,
+        .dma_map = port_user_dma_map,
+        .msix = port_user_msix,
+        .clock_ns = port_user_clock_ns,
+    };
+    RETURN_IF_ERROR(sim_function_create(options, &host, &card->function));
+    port_user_function_t function = {
+        .self = card->function.self,
+        .config_read = card->function.config_read,
+        .config_write = card->function.config_write,
+        .bar_read = card->function.bar_read,
+        .bar_write = card->function.bar_write,
+    };
+    return port_user_attach(card->port, &function);
+}
+
+status_t daemon_card_start(daemon_card_t *card, const sim_options_t *options) {
+    RETURN_IF_ERROR(port_user_create(on_log, card, &card->port));
+    RETURN_IF_ERROR(make_function(card, options));
+    return rm_card_start(port_user_base(card->port), NULL, &card->rm);
+}
+
+void daemon_card_stop(daemon_card_t *card) {
+    rm_card_stop(card->rm);
+    if (card->function.destroy != NULL) {
+        port_user_detach(card->port);
+        card->function.destroy(card->function.self);
+    }
+    port_user_destroy(card->port);
+    card->rm = NULL;
+    card->function = (sim_function_t){0};
+    card->port = NULL;
+}
