@@ -30,7 +30,7 @@ static const cli_option_t option_table[] = {
     OPTION(0, "log", CLI_FLAG, show_log, NULL, NULL, "show what the program itself prints"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Running"},
     OPTION('r', "repeat", CLI_U64, repeat, "N", NULL, "run N times; print least and median time"),
-    OPTION('d', "device", CLI_TEXT, device, "KIND", NULL,
+    OPTION(0, "device", CLI_TEXT, device, "KIND", NULL,
            "auto (default), daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the "
            "daemon's socket"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
