@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A module's control block, in host memory: command buffers made once, then only the argument block
-// changes from launch to launch.
+// An instance's control block, in host memory: command buffers made once, then only the argument
+// block changes from launch to launch.
 #include <string.h>
 
 #include "runtime/runtime_internal.h"
@@ -9,21 +9,21 @@
 #define RESUME_AT    (IB_BYTES - 64u)
 #define LAUNCH_LIMIT RESUME_AT
 
-static uint64_t args_bytes(const accel_module_t *module) {
-    const isa_note_t *note = module->program->image.note;
+static uint64_t args_bytes(const rt_instance_t *instance) {
+    const isa_note_t *note = instance->module->program->image.note;
     return sizeof(isa_args_t) +
            ((uint64_t)note->n_inputs + note->n_outputs) * sizeof(isa_args_io_t);
 }
 
-static uint64_t address_of(const accel_module_t *module, const void *part) {
-    return module->control_va + (uint64_t)((const uint8_t *)part - module->control);
+static uint64_t address_of(const rt_instance_t *instance, const void *part) {
+    return instance->control_va + (uint64_t)((const uint8_t *)part - instance->control);
 }
 
 // --- Command buffers ---
 
-static void add(accel_module_t *module, const void *packet, uint32_t bytes) {
-    memcpy(module->control + module->ib_bytes, packet, bytes);
-    module->ib_bytes += bytes;
+static void add(rt_instance_t *instance, const void *packet, uint32_t bytes) {
+    memcpy(instance->control + instance->ib_bytes, packet, bytes);
+    instance->ib_bytes += bytes;
 }
 
 static isa_ib_head_t head(isa_ib_op_t op, uint32_t bytes) {
@@ -31,100 +31,96 @@ static isa_ib_head_t head(isa_ib_op_t op, uint32_t bytes) {
 }
 
 // Data of the program as the file has it, whatever the last run left there.
-static void add_segments(accel_module_t *module) {
+static void add_segments(rt_instance_t *instance) {
+    const accel_module_t *module = instance->module;
     const isa_image_t *image = &module->program->image;
-    uint64_t copy_va = rt_host_va(module->device, module->image_copy, module->image_bytes);
     for (uint32_t i = 0; i < image->n_segments; i++) {
         const isa_segment_t *segment = &image->segments[i];
         if ((segment->flags & 2u) == 0)
             continue;
         isa_ib_copy_t copy = {.head = head(ISA_IB_COPY, ISA_IB_COPY_BYTES),
-                              .dst = module->image_va + segment->va,
-                              .src = copy_va + segment->va,
+                              .dst = instance->image_va + segment->va,
+                              .src = instance->data_copy_va + segment->va - module->data_first,
                               .bytes = segment->mem_bytes,
                               .rows = 1};
-        add(module, &copy, sizeof copy);
+        add(instance, &copy, sizeof copy);
     }
 }
 
-static void make_launch(accel_module_t *module) {
+static void make_launch(rt_instance_t *instance) {
     isa_ib_fill_t fill = {.head = head(ISA_IB_FILL, ISA_IB_FILL_BYTES),
-                          .dst = module->sync_page.va,
+                          .dst = instance->sync_page.va,
                           .bytes = ISA_PAGE_BYTES,
                           .rows = 1};
     isa_ib_buffers_t buffers = {.head = head(ISA_IB_BUFFERS, ISA_IB_BUFFERS_BYTES),
-                                .log = address_of(module, module->log),
+                                .log = address_of(instance, instance->log),
                                 .log_bytes = RT_LOG_BYTES,
-                                .stats = address_of(module, module->stats),
-                                .stats_entries = module->n_stats};
+                                .stats = address_of(instance, instance->stats),
+                                .stats_entries = instance->module->n_stats};
     isa_ib_launch_t launch = {.head = head(ISA_IB_LAUNCH, ISA_IB_LAUNCH_BYTES),
-                              .entry = module->image_va + module->program->image.entry,
-                              .args = address_of(module, module->args),
-                              .stack = module->stack_va,
-                              .stack_bytes = module->stack_bytes,
-                              .stack_stride = module->stack_stride};
-    add_segments(module);
-    add(module, &fill, sizeof fill);
-    add(module, &buffers, sizeof buffers);
-    add(module, &launch, sizeof launch);
+                              .entry = instance->image_va + instance->module->program->image.entry,
+                              .args = address_of(instance, instance->args),
+                              .stack = instance->stack_va,
+                              .stack_bytes = instance->stack_bytes,
+                              .stack_stride = instance->stack_stride};
+    add_segments(instance);
+    add(instance, &fill, sizeof fill);
+    add(instance, &buffers, sizeof buffers);
+    add(instance, &launch, sizeof launch);
 }
 
-static isa_ib_launch_t *launch_packet(accel_module_t *module) {
-    return (isa_ib_launch_t *)(void *)(module->control + module->ib_bytes -
+static isa_ib_launch_t *launch_packet(rt_instance_t *instance) {
+    return (isa_ib_launch_t *)(void *)(instance->control + instance->ib_bytes -
                                        sizeof(isa_ib_launch_t));
 }
 
-uint64_t rt_control_resume(accel_module_t *module, uint64_t result, uint32_t *out_bytes) {
+uint64_t rt_control_resume(rt_instance_t *instance, uint64_t result, uint32_t *out_bytes) {
     isa_ib_resume_t resume = {.head = head(ISA_IB_RESUME, ISA_IB_RESUME_BYTES),
-                              .launch = module->launch,
+                              .launch = instance->launch,
                               .result = result};
-    memcpy(module->control + RESUME_AT, &resume, sizeof resume);
+    memcpy(instance->control + RESUME_AT, &resume, sizeof resume);
     *out_bytes = sizeof resume;
-    return module->control_va + RESUME_AT;
+    return instance->control_va + RESUME_AT;
 }
 
-void rt_control_reset(accel_module_t *module) {
-    accel_device_t *device = module->device;
-    memset(module->stats, 0, module->n_stats * sizeof *module->stats);
-    module->log->used = module->log->dropped = 0;
-    module->heap_refused = 0;
-    device->client.ops->lock(device->client.self);
-    module->launch = ++device->launches;
-    device->client.ops->unlock(device->client.self);
-    launch_packet(module)->launch = module->launch;
+void rt_control_reset(rt_instance_t *instance, uint32_t launch) {
+    memset(instance->stats, 0, instance->module->n_stats * sizeof *instance->stats);
+    instance->log->used = instance->log->dropped = 0;
+    launch_packet(instance)->launch = launch;
 }
 
 // --- Layout ---
 
-static void make_args(accel_module_t *module) {
-    const isa_note_t *note = module->program->image.note;
-    *module->args = (isa_args_t){
-        .size = args_bytes(module),
+static void make_args(rt_instance_t *instance) {
+    const isa_note_t *note = instance->module->program->image.note;
+    *instance->args = (isa_args_t){
+        .size = args_bytes(instance),
         .n_inputs = note->n_inputs,
         .n_outputs = note->n_outputs,
-        .weights = module->weights.va,
-        .heap = module->heap_va,
-        .heap_bytes = module->heap_bytes,
-        .sync = module->sync_page.va,
+        .weights = instance->module->weights.va,
+        .heap = instance->heap_va,
+        .heap_bytes = instance->heap_bytes,
+        .sync = instance->sync_page.va,
     };
 }
 
 static uint64_t round_up(uint64_t bytes) { return (bytes + 63) & ~UINT64_C(63); }
 
-accel_status_t rt_control_create(accel_module_t *module, accel_error_t *error) {
-    uint64_t args_at = IB_BYTES, log_at = args_at + round_up(args_bytes(module));
+accel_status_t rt_control_create(rt_instance_t *instance, accel_error_t *error) {
+    uint64_t args_at = IB_BYTES, log_at = args_at + round_up(args_bytes(instance));
     uint64_t stats_at = log_at + RT_LOG_BYTES;
+    const accel_module_t *module = instance->module;
     uint64_t bytes = stats_at + module->n_stats * sizeof(isa_node_stats_t);
     void *memory;
     _Static_assert(ISA_MAX_SEGMENTS * sizeof(isa_ib_copy_t) + 256 <= LAUNCH_LIMIT, "room");
     RT_TRY(accel_host_alloc(module->device, (size_t)bytes, &memory, error));
     memset(memory, 0, (size_t)bytes);
-    module->control = memory;
-    module->control_va = rt_host_va(module->device, memory, bytes);
-    module->args = (isa_args_t *)(void *)(module->control + args_at);
-    module->log = (isa_log_t *)(void *)(module->control + log_at);
-    module->stats = (isa_node_stats_t *)(void *)(module->control + stats_at);
-    make_args(module);
-    make_launch(module);
+    instance->control = memory;
+    instance->control_va = rt_host_va(module->device, memory, bytes);
+    instance->args = (isa_args_t *)(void *)(instance->control + args_at);
+    instance->log = (isa_log_t *)(void *)(instance->control + log_at);
+    instance->stats = (isa_node_stats_t *)(void *)(instance->control + stats_at);
+    make_args(instance);
+    make_launch(instance);
     return ACCEL_OK;
 }

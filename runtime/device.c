@@ -5,6 +5,8 @@
 
 #include "runtime/runtime_internal.h"
 
+#define SCRATCH_BYTES 128u
+
 // --- Requests ---
 
 accel_req_t *rt_head(void *request, size_t bytes, uint16_t op, uint32_t flags) {
@@ -143,12 +145,21 @@ accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_de
     device->client = *client;
     list_init(&device->hosts);
     list_init(&device->modules);
+    list_init(&device->lanes);
+    list_init(&device->dead);
     status_t status = device_init(device);
     if (status != STATUS_OK) {
         accel_status_t failure = rt_fail_device(device, error, status, "cannot set the device up");
         accel_device_close(device);
         return failure;
     }
+    accel_status_t result = accel_host_alloc(device, SCRATCH_BYTES, &device->scratch, error);
+    if (result != ACCEL_OK) {
+        accel_device_close(device);
+        return result;
+    }
+    memset(device->scratch, 0, SCRATCH_BYTES);
+    device->scratch_va = rt_host_va(device, device->scratch, SCRATCH_BYTES);
     *out_device = device;
     return ACCEL_OK;
 }
@@ -166,6 +177,9 @@ accel_status_t accel_device_open(const char *kind, const accel_device_options_t 
 void accel_device_close(accel_device_t *device) {
     if (device == NULL)
         return;
+    rt_lanes_bury(device);
+    LIST_FOR_EACH(node, &device->dead) // its timeline goes with the client
+    free(LIST_OWNER(node, rt_lane_t, link));
     LIST_FOR_EACH(node, &device->hosts)
     accel_host_free(device, LIST_OWNER(node, rt_host_t, link)->memory);
     (void)rt_destroy(device, ACCEL_REQ_VM_DESTROY, device->vm);

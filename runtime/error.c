@@ -26,8 +26,21 @@ accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *
     return status;
 }
 
+// What to do, where the code says it.
+static const char *hint_of(status_t status) {
+    switch (status) {
+    case STATUS_DEVICE_LOST:
+        return "; it was reset or does not answer: close it and open it again";
+    case STATUS_MISMATCH:
+        return "; the driver is of another version: install both from one release";
+    default:
+        return "";
+    }
+}
+
 accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what) {
-    return rt_fail(error, (accel_status_t)status, "%s: %s", what, status_text(status));
+    return rt_fail(error, (accel_status_t)status, "%s: %s%s", what, status_text(status),
+                   hint_of(status));
 }
 
 accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
@@ -36,6 +49,7 @@ accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error
     const char *why = status == STATUS_DEVICE_LOST && client->ops->lost != NULL
                           ? client->ops->lost(client->self)
                           : NULL;
-    return rt_fail(error, (accel_status_t)status, "%s: %s", what,
-                   why != NULL ? why : status_text(status));
+    if (why == NULL)
+        return rt_fail_status(error, status, what);
+    return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
 }

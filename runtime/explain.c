@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fault records as a sentence that names the ONNX node.
+// Why a context was lost, as a sentence that names the ONNX node and says what to do.
 #include <inttypes.h>
+#include <string.h>
 
 #include "isa/xaccel.h"
 #include "runtime/runtime_internal.h"
@@ -41,41 +42,62 @@ static const char *engine_text(uint8_t engine) {
     }
 }
 
-static accel_module_t *module_of(accel_device_t *device, uint32_t launch) {
-    accel_module_t *found = NULL;
-    device->client.ops->lock(device->client.self);
-    for (list_node_t *node = device->modules.next; node != &device->modules; node = node->next) {
-        accel_module_t *module = LIST_OWNER(node, accel_module_t, link);
-        if (launch != 0 && module->launch == launch)
-            found = module;
+// What the fault record's launch was.
+typedef struct culprit {
+    const accel_module_t *module; // NULL: not known
+    uint64_t image_va, heap_refused, heap_limit;
+    const char *node, *op; // of the program, or NULL
+} culprit_t;
+
+static bool find_launch(accel_device_t *device, uint32_t launch, culprit_t *out_culprit) {
+    for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
+        const accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
+        for (list_node_t *n = module->instances.next; n != &module->instances; n = n->next) {
+            const rt_instance_t *instance = LIST_OWNER(n, rt_instance_t, link);
+            if (launch == 0 || instance->launch != launch)
+                continue;
+            uint64_t limit = module->options.heap_limit;
+            *out_culprit = (culprit_t){
+                .module = module,
+                .image_va = instance->image_va,
+                .heap_refused = instance->heap_refused,
+                .heap_limit = limit != 0 ? limit : instance->heap_reserved,
+            };
+            return true;
+        }
     }
-    device->client.ops->unlock(device->client.self);
-    return found;
+    return false;
 }
 
 // The node that the core had marked, else that of the pc.
-static const char *node_of(const accel_module_t *module, const isa_fault_record_t *fault,
-                           const char **out_op) {
-    const isa_image_t *image = &module->program->image;
-    const char *name = NULL;
-    if (fault->onnx_node != UINT64_MAX &&
-        isa_image_node_at(image, fault->onnx_node, &name, out_op) != NULL)
-        return name;
-    uint64_t text = module->image_va + image->text_offset;
-    if (fault->pc >= text && isa_image_node(image, fault->pc - text, &name, out_op) != NULL)
-        return name;
-    return NULL;
+static void find_node(culprit_t *culprit, const isa_fault_record_t *fault) {
+    const isa_image_t *image = &culprit->module->program->image;
+    const char *name = NULL, *op = NULL;
+    uint64_t text = culprit->image_va + image->text_offset;
+    if ((fault->onnx_node != UINT64_MAX &&
+         isa_image_node_at(image, fault->onnx_node, &name, &op) != NULL) ||
+        (fault->pc >= text && isa_image_node(image, fault->pc - text, &name, &op) != NULL)) {
+        culprit->node = name;
+        culprit->op = op;
+    }
 }
 
-static void add_exit(strbuf_t *text, const accel_module_t *module, uint64_t code) {
+static culprit_t culprit_of(accel_device_t *device, const isa_fault_record_t *fault) {
+    culprit_t culprit = {0};
+    rt_lock(device);
+    bool found = find_launch(device, fault->launch, &culprit);
+    rt_unlock(device);
+    if (found)
+        find_node(&culprit, fault);
+    return culprit;
+}
+
+static void add_exit(strbuf_t *text, const culprit_t *culprit, uint64_t code) {
     switch (code) {
     case ISA_EXIT_HEAP:
         strbuf_printf(
             text, "it needs %" PRIu64 " bytes of heap, which it cannot have (limit %" PRIu64 ")",
-            module != NULL ? module->heap_refused : 0,
-            module != NULL && module->options.heap_limit != 0 ? module->options.heap_limit
-            : module != NULL                                  ? module->heap_reserved
-                                                              : 0);
+            culprit->heap_refused, culprit->heap_limit);
         break;
     case ISA_EXIT_SHAPE:
         strbuf_add(text, "the shapes of the inputs contradict each other or a bound");
@@ -92,37 +114,78 @@ static void add_exit(strbuf_t *text, const accel_module_t *module, uint64_t code
     }
 }
 
-static void add_details(strbuf_t *text, const accel_module_t *module,
-                        const isa_fault_record_t *fault) {
+static void add_details(strbuf_t *text, const culprit_t *culprit, const isa_fault_record_t *fault) {
+    uint64_t offset = fault->pc - culprit->image_va;
     strbuf_printf(text, "%s (va 0x%" PRIx64 ", value 0x%" PRIx64 ", %s", cause_text(fault->cause),
                   fault->va, fault->value, access_text(fault->access));
     if (fault->core != ISA_FAULT_NO_CORE)
         strbuf_printf(text, ", core %u", fault->core);
     strbuf_printf(text, ", %s", engine_text(fault->engine));
-    if (fault->pc != 0 && module != NULL && fault->pc >= module->image_va &&
-        fault->pc - module->image_va < module->image_bytes)
-        strbuf_printf(text, ", pc image+0x%" PRIx64, fault->pc - module->image_va);
+    if (fault->pc != 0 && culprit->module != NULL && fault->pc >= culprit->image_va &&
+        offset < culprit->module->image_bytes)
+        strbuf_printf(text, ", pc image+0x%" PRIx64, offset);
     else if (fault->pc != 0)
         strbuf_printf(text, ", pc 0x%" PRIx64, fault->pc);
     strbuf_add(text, ")");
 }
 
-accel_status_t rt_explain(accel_device_t *device, const isa_fault_record_t *fault,
+// What happened, and what to do; NULL: the fault record tells.
+static const char *lost_text(uint32_t reason) {
+    switch (reason) {
+    case ACCEL_LOST_HANG:
+        return "it kept the card from answering, and the hardware node was reset; run it again, "
+               "and report the program if it hangs again";
+    case ACCEL_LOST_TIMEOUT:
+        return "it passed the time limit of its stream; raise timeout_ns, or give it less work";
+    case ACCEL_LOST_ECC:
+        return "card memory of its own has a double-bit error, and the page is out of use now; "
+               "unload the module and load it again";
+    case ACCEL_LOST_CARD_ERROR:
+        return "the card dropped it or told nonsense of it; run it again, and look at "
+               "'accel-smi events' if that happens again";
+    case ACCEL_LOST_RESET:
+        return "the card or its hardware node was reset meanwhile; run it again";
+    case ACCEL_LOST_REMOVED:
+        return "the card does not answer any more; close the device, and open it again when the "
+               "card is back";
+    case ACCEL_LOST_BANNED:
+        return "this process hung the card too often and gets no more work done; close the device, "
+               "and find out why it hangs";
+    default:
+        return NULL;
+    }
+}
+
+static accel_status_t status_of(uint32_t reason, const isa_fault_record_t *fault) {
+    if (lost_text(reason) == NULL && fault->cause == ISA_FAULT_PROGRAM_EXIT &&
+        fault->value == ISA_EXIT_HEAP)
+        return ACCEL_LIMIT;
+    return reason == ACCEL_LOST_BANNED ? ACCEL_DENIED : ACCEL_CONTEXT_LOST;
+}
+
+accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *query,
                           accel_error_t *error) {
-    const accel_module_t *module = module_of(device, fault->launch);
-    const char *op = NULL, *node = module != NULL ? node_of(module, fault, &op) : NULL;
-    bool out_of_heap = fault->cause == ISA_FAULT_PROGRAM_EXIT && fault->value == ISA_EXIT_HEAP;
+    isa_fault_record_t fault;
+    _Static_assert(sizeof fault == sizeof query->fault, "fault record");
+    memcpy(&fault, query->fault, sizeof fault);
+    if (query->state != ACCEL_CTX_LOST)
+        return rt_fail(error, ACCEL_CONTEXT_LOST,
+                       "work that this stream waited for by an event failed; waiting for the "
+                       "event's own stream tells why");
+    culprit_t culprit = culprit_of(device, &fault);
     strbuf_t text;
     strbuf_init(&text);
     strbuf_add(&text, "the program failed");
-    if (node != NULL)
-        strbuf_printf(&text, " in node '%s' (%s)", node, op);
+    if (culprit.node != NULL)
+        strbuf_printf(&text, " in node '%s' (%s)", culprit.node, culprit.op);
     strbuf_add(&text, ": ");
-    if (fault->cause == ISA_FAULT_PROGRAM_EXIT)
-        add_exit(&text, module, fault->value);
+    if (lost_text(query->reason) != NULL)
+        strbuf_add(&text, lost_text(query->reason));
+    else if (fault.cause == ISA_FAULT_PROGRAM_EXIT)
+        add_exit(&text, &culprit, fault.value);
     else
-        add_details(&text, module, fault);
-    accel_status_t result = rt_fail(error, out_of_heap ? ACCEL_LIMIT : ACCEL_CONTEXT_LOST, "%s",
+        add_details(&text, &culprit, &fault);
+    accel_status_t result = rt_fail(error, status_of(query->reason, &fault), "%s",
                                     text.text != NULL ? text.text : "the program failed");
     strbuf_deinit(&text);
     return result;

@@ -41,8 +41,8 @@ static accel_status_t check_bytes(const accel_module_t *module, uint32_t index,
     uint64_t bytes;
     RT_TRY(rt_tensor_bytes(tensor->dtype, tensor->rank, tensor->dims, &bytes));
     if (tensor->buffer != NULL) {
-        if (tensor->data == NULL && tensor->offset % 64 == 0 &&
-            checked_range(tensor->offset, bytes, tensor->buffer->bytes))
+        if (tensor->data == NULL && tensor->buffer->device == module->device &&
+            tensor->offset % 64 == 0 && checked_range(tensor->offset, bytes, tensor->buffer->bytes))
             return ACCEL_OK;
         return rt_fail(error, ACCEL_INVALID, "input '%s' does not lie in its buffer",
                        rt_io_name(module, index));
@@ -72,95 +72,99 @@ static accel_status_t sort_inputs(const accel_module_t *module, const accel_tens
     return ACCEL_OK;
 }
 
-static void set_output_args(accel_module_t *module, const int64_t *symbols) {
+static void set_output_args(rt_instance_t *instance) {
+    const accel_module_t *module = instance->module;
     for (uint32_t i = 0; i < n_outputs_of(module); i++) {
-        isa_args_io_t *io = &module->args->io[n_inputs_of(module) + i];
+        isa_args_io_t *io = &instance->args->io[n_inputs_of(module) + i];
         int64_t dims[ISA_MAX_RANK];
         *io = (isa_args_io_t){0};
-        if (rt_shape_output(module, n_inputs_of(module) + i, symbols, dims))
+        if (rt_shape_output(module, n_inputs_of(module) + i, instance->symbols, dims))
             for (uint32_t d = 0; d < rt_io(module, n_inputs_of(module) + i)->rank; d++)
                 io->dims[d] = (uint64_t)dims[d];
     }
 }
 
-accel_status_t rt_launch_inputs(accel_module_t *module, const accel_tensor_t *inputs,
-                                uint32_t n_inputs, const accel_tensor_t **out_by_index,
-                                accel_error_t *error) {
-    int64_t *symbols = module->symbols;
-    RT_TRY(rt_module_wait(module, error));
-    RT_TRY(sort_inputs(module, inputs, n_inputs, out_by_index, error));
+accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *inputs,
+                                uint32_t n_inputs, accel_error_t *error) {
+    const accel_module_t *module = instance->module;
+    const accel_tensor_t **by_index = instance->by_index;
+    int64_t *symbols = instance->symbols;
+    RT_TRY(sort_inputs(module, inputs, n_inputs, by_index, error));
     for (uint32_t i = 0; i < module->program->image.note->n_symbols; i++)
         symbols[i] = -1;
     for (uint32_t i = 0; i < n_inputs_of(module); i++) {
-        RT_TRY(rt_shape_input(module, i, out_by_index[i], symbols, error));
-        RT_TRY(check_bytes(module, i, out_by_index[i], error));
+        RT_TRY(rt_shape_input(module, i, by_index[i], symbols, error));
+        RT_TRY(check_bytes(module, i, by_index[i], error));
     }
     RT_TRY(rt_shape_symbols(module, symbols, error));
     for (uint32_t i = 0; i < n_inputs_of(module); i++) {
-        module->args->io[i] = (isa_args_io_t){0};
-        for (uint32_t d = 0; d < out_by_index[i]->rank; d++)
-            module->args->io[i].dims[d] = (uint64_t)out_by_index[i]->dims[d];
+        instance->args->io[i] = (isa_args_io_t){0};
+        for (uint32_t d = 0; d < by_index[i]->rank; d++)
+            instance->args->io[i].dims[d] = (uint64_t)by_index[i]->dims[d];
     }
-    set_output_args(module, symbols);
+    set_output_args(instance);
     return ACCEL_OK;
 }
 
 // --- Launch ---
 
-accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, bool wait,
+// Known before the submission, for whoever finds it suspended.
+static uint32_t publish(rt_instance_t *instance, accel_stream_t *stream, bool may_grow) {
+    accel_device_t *device = stream->device;
+    rt_lock(device);
+    uint32_t launch = ++device->launches;
+    instance->launch = launch;
+    instance->heap_refused = 0;
+    instance->point = stream->point + 1;
+    instance->lane = stream->lane;
+    rt_lane_hold(stream->lane);
+    stream->lane->grows = stream->lane->grows || may_grow;
+    instance->module->last = instance;
+    rt_unlock(device);
+    return launch;
+}
+
+static void unpublish(rt_instance_t *instance, accel_stream_t *stream) {
+    rt_lock(stream->device);
+    (void)rt_lane_drop(instance->lane); // the stream has it still
+    instance->lane = NULL;
+    rt_unlock(stream->device);
+}
+
+accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool wait,
                          accel_error_t *error) {
-    const isa_note_t *note = module->program->image.note;
+    const isa_note_t *note = instance->module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
-        module->args->io[i].va = module->places[i].va;
-        module->args->io[i].bytes = module->places[i].bytes;
+        instance->args->io[i].va = instance->places[i].va;
+        instance->args->io[i].bytes = instance->places[i].bytes;
     }
-    module->args->heap_bytes = module->heap_bytes;
-    rt_control_reset(module);
+    instance->args->heap_bytes = instance->heap_bytes;
+    status_t status = rt_stream_ready(stream);
+    if (status != STATUS_OK)
+        return rt_fail_device(stream->device, error, status, "cannot set a lost context up again");
     bool may_grow = (note->flags & ISA_IMAGE_MAY_GROW) != 0;
-    accel_req_submit_t request = {
-        .node = ACCEL_NODE_COMPUTE, .ib = module->control_va, .bytes = module->ib_bytes};
-    // Known before the submission, for whoever finds it suspended.
-    module->stream = stream;
-    module->generation = stream->generation;
-    module->point = stream->point + 1;
-    status_t status =
-        rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0, wait);
+    accel_req_submit_t request = {.node = ACCEL_NODE_COMPUTE,
+                                  .ib = instance->control_va,
+                                  .bytes = instance->ib_bytes,
+                                  .timeout_ns = stream->options.timeout_ns};
+    rt_control_reset(instance, publish(instance, stream, may_grow));
+    status = rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0, wait);
     if (status == STATUS_OK)
         return ACCEL_OK;
-    module->stream = NULL;
-    // A fault that nobody waited for yet took the stream's context.
-    if (status == STATUS_CONTEXT_LOST)
-        return rt_stream_wait(stream, stream->point, UINT64_MAX, error);
-    return rt_fail_device(module->device, error, status, "cannot launch the program");
-}
-
-static void print_log(accel_module_t *module) {
-    uint64_t used = module->log->used;
-    if (used > RT_LOG_BYTES - sizeof(isa_log_t))
-        used = RT_LOG_BYTES - sizeof(isa_log_t);
-    if (used != 0 && module->options.log != NULL)
-        module->options.log(module->options.log_user, (const char *)(module->log + 1),
-                            (size_t)used);
-    module->log->used = 0;
-}
-
-accel_status_t rt_module_wait(accel_module_t *module, accel_error_t *error) {
-    accel_status_t result = ACCEL_OK;
-    if (module->stream != NULL && module->generation == module->stream->generation)
-        result = rt_stream_wait(module->stream, module->point, UINT64_MAX, error);
-    module->stream = NULL;
-    print_log(module);
-    return result;
+    unpublish(instance, stream);
+    // CONTEXT_LOST: by a fault that nobody waited for yet.
+    return rt_stream_failed(stream, status, "cannot launch the program", error);
 }
 
 // --- Outputs ---
 
 // What the program wrote is no more to be trusted than the program.
-accel_status_t rt_launch_output(accel_module_t *module, uint32_t index, accel_tensor_t *out_tensor,
+accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_tensor_t *out_tensor,
                                 uint64_t *out_va, accel_error_t *error) {
+    const accel_module_t *module = instance->module;
     const isa_io_t *io = rt_io(module, index);
-    const isa_args_io_t *args = &module->args->io[index];
-    const rt_place_t *place = &module->places[index];
+    const isa_args_io_t *args = &instance->args->io[index];
+    const rt_place_t *place = &instance->places[index];
     uint64_t bytes;
     out_tensor->name = rt_io_name(module, index);
     out_tensor->dtype = (accel_dtype_t)io->dtype;
@@ -172,8 +176,8 @@ accel_status_t rt_launch_output(accel_module_t *module, uint32_t index, accel_te
     if (place->va != 0)
         fits = fits && bytes <= place->bytes;
     else if (fits && bytes != 0) {
-        fits = args->va >= module->heap_va &&
-               checked_range(args->va - module->heap_va, bytes, module->heap_bytes);
+        fits = args->va >= instance->heap_va &&
+               checked_range(args->va - instance->heap_va, bytes, instance->heap_bytes);
         *out_va = args->va;
     }
     if (!fits)

@@ -13,32 +13,32 @@ static uint32_t n_inputs_of(const accel_module_t *module) {
 
 // --- Places ---
 
-// The module's own memory of at least `bytes`.
-static accel_status_t need_staging(accel_module_t *module, rt_place_t *place, uint64_t bytes,
+// The instance's own memory of at least `bytes`.
+static accel_status_t need_staging(rt_instance_t *instance, rt_place_t *place, uint64_t bytes,
                                    accel_error_t *error) {
     if (place->staging_bytes >= bytes && place->staging != NULL)
         return ACCEL_OK;
-    accel_host_free(module->device, place->staging);
+    accel_host_free(instance->module->device, place->staging);
     place->staging = NULL;
     place->staging_bytes = 0;
-    RT_TRY(accel_host_alloc(module->device, (size_t)bytes, &place->staging, error));
+    RT_TRY(accel_host_alloc(instance->module->device, (size_t)bytes, &place->staging, error));
     place->staging_bytes = (size_t)bytes;
     return ACCEL_OK;
 }
 
-static bool place_direct(accel_module_t *module, rt_place_t *place, void *data, uint64_t bytes) {
+static bool place_direct(rt_instance_t *instance, rt_place_t *place, void *data, uint64_t bytes) {
     if (data == NULL || (uintptr_t)data % IO_ALIGN != 0)
         return false;
-    place->va = rt_host_va(module->device, data, bytes);
+    place->va = rt_host_va(instance->module->device, data, bytes);
     place->bytes = bytes;
     place->host = data;
     return place->va != 0;
 }
 
-static accel_status_t place_staging(accel_module_t *module, rt_place_t *place, uint64_t bytes,
+static accel_status_t place_staging(rt_instance_t *instance, rt_place_t *place, uint64_t bytes,
                                     accel_error_t *error) {
-    RT_TRY(need_staging(module, place, bytes, error));
-    place->va = rt_host_va(module->device, place->staging, bytes);
+    RT_TRY(need_staging(instance, place, bytes, error));
+    place->va = rt_host_va(instance->module->device, place->staging, bytes);
     place->bytes = bytes;
     place->host = place->staging;
     return ACCEL_OK;
@@ -50,13 +50,13 @@ static void place_buffer(rt_place_t *place, const accel_tensor_t *tensor) {
     place->host = NULL;
 }
 
-static accel_status_t place_input(accel_module_t *module, uint32_t index,
+static accel_status_t place_input(rt_instance_t *instance, uint32_t index,
                                   const accel_tensor_t *tensor, accel_error_t *error) {
-    rt_place_t *place = &module->places[index];
+    rt_place_t *place = &instance->places[index];
     if (tensor->buffer != NULL)
         place_buffer(place, tensor);
-    else if (!place_direct(module, place, tensor->data, tensor->bytes)) {
-        RT_TRY(place_staging(module, place, tensor->bytes, error));
+    else if (!place_direct(instance, place, tensor->data, tensor->bytes)) {
+        RT_TRY(place_staging(instance, place, tensor->bytes, error));
         if (tensor->bytes != 0)
             memcpy(place->host, tensor->data, tensor->bytes);
     }
@@ -64,33 +64,34 @@ static accel_status_t place_input(accel_module_t *module, uint32_t index,
 }
 
 // `tensor` may be NULL: nobody asks for it, but the program writes it.
-static accel_status_t place_output(accel_module_t *module, uint32_t index,
+static accel_status_t place_output(rt_instance_t *instance, uint32_t index,
                                    const accel_tensor_t *tensor, accel_error_t *error) {
-    rt_place_t *place = &module->places[index];
+    rt_place_t *place = &instance->places[index];
     int64_t dims[ISA_MAX_RANK];
     uint64_t bytes;
     place->va = place->bytes = 0;
     place->host = NULL;
-    if (!rt_shape_output(module, index, module->symbols, dims))
+    if (!rt_shape_output(instance->module, index, instance->symbols, dims))
         return ACCEL_OK; // in the heap
-    const isa_io_t *io = rt_io(module, index);
+    const isa_io_t *io = rt_io(instance->module, index);
     if (rt_tensor_bytes((accel_dtype_t)io->dtype, io->rank, dims, &bytes) != ACCEL_OK)
-        return rt_fail(error, ACCEL_LIMIT, "output '%s' is too large", rt_io_name(module, index));
+        return rt_fail(error, ACCEL_LIMIT, "output '%s' is too large",
+                       rt_io_name(instance->module, index));
     if (tensor != NULL && tensor->buffer != NULL) {
         place_buffer(place, tensor);
-        if (tensor->offset % IO_ALIGN == 0 && tensor->offset <= tensor->buffer->bytes &&
-            bytes <= place->bytes)
+        if (tensor->buffer->device == instance->module->device && tensor->offset % IO_ALIGN == 0 &&
+            tensor->offset <= tensor->buffer->bytes && bytes <= place->bytes)
             return ACCEL_OK;
         return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes of its buffer",
-                       rt_io_name(module, index), (unsigned long long)bytes);
+                       rt_io_name(instance->module, index), (unsigned long long)bytes);
     }
     if (tensor != NULL && tensor->data != NULL && tensor->bytes < bytes)
         return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes, not %llu",
-                       rt_io_name(module, index), (unsigned long long)bytes,
+                       rt_io_name(instance->module, index), (unsigned long long)bytes,
                        (unsigned long long)tensor->bytes);
-    if (tensor != NULL && place_direct(module, place, tensor->data, bytes))
+    if (tensor != NULL && place_direct(instance, place, tensor->data, bytes))
         return ACCEL_OK;
-    return place_staging(module, place, bytes, error);
+    return place_staging(instance, place, bytes, error);
 }
 
 // The caller's tensor of each output, or NULL.
@@ -113,25 +114,25 @@ static accel_status_t sort_outputs(const accel_module_t *module, accel_tensor_t 
 // --- Fetching ---
 
 // What the program put into its heap comes by the card.
-static accel_status_t fetch_heap(accel_module_t *module, rt_place_t *place, uint64_t va,
+static accel_status_t fetch_heap(rt_instance_t *instance, rt_place_t *place, uint64_t va,
                                  uint64_t bytes, accel_error_t *error) {
-    RT_TRY(need_staging(module, place, bytes, error));
-    uint64_t to = rt_host_va(module->device, place->staging, bytes);
-    status_t status = rt_stream_copy(&module->own, to, va, bytes, true);
+    RT_TRY(need_staging(instance, place, bytes, error));
+    uint64_t to = rt_host_va(instance->module->device, place->staging, bytes);
+    status_t status = rt_stream_copy(&instance->own, to, va, bytes, true);
     if (status != STATUS_OK)
-        return rt_fail_status(error, status, "cannot fetch an output");
+        return rt_fail_device(instance->module->device, error, status, "cannot fetch an output");
     place->host = place->staging;
-    return rt_stream_wait(&module->own, module->own.point, UINT64_MAX, error);
+    return rt_stream_wait(&instance->own, instance->own.point, UINT64_MAX, error);
 }
 
-static accel_status_t fetch(accel_module_t *module, uint32_t index, accel_tensor_t *tensor,
+static accel_status_t fetch(rt_instance_t *instance, uint32_t index, accel_tensor_t *tensor,
                             accel_error_t *error) {
-    rt_place_t *place = &module->places[index];
+    rt_place_t *place = &instance->places[index];
     accel_tensor_t result = {0};
     uint64_t va;
-    RT_TRY(rt_launch_output(module, index, &result, &va, error));
+    RT_TRY(rt_launch_output(instance, index, &result, &va, error));
     if (tensor->buffer == NULL && place->va == 0)
-        RT_TRY(fetch_heap(module, place, va, result.bytes, error));
+        RT_TRY(fetch_heap(instance, place, va, result.bytes, error));
     if (tensor->buffer != NULL && place->va == 0)
         return rt_fail(error, ACCEL_UNSUPPORTED,
                        "the shape of output '%s' is known only afterwards: it cannot be bound to a "
@@ -144,7 +145,7 @@ static accel_status_t fetch(accel_module_t *module, uint32_t index, accel_tensor
     if (tensor->data != NULL && tensor->data != place->host) {
         if (tensor->bytes < result.bytes)
             return rt_fail(error, ACCEL_LIMIT, "output '%s' needs %llu bytes, not %llu",
-                           rt_io_name(module, index), (unsigned long long)result.bytes,
+                           rt_io_name(instance->module, index), (unsigned long long)result.bytes,
                            (unsigned long long)tensor->bytes);
         if (result.bytes != 0)
             memcpy(tensor->data, place->host, result.bytes);
@@ -153,40 +154,52 @@ static accel_status_t fetch(accel_module_t *module, uint32_t index, accel_tensor
     return ACCEL_OK;
 }
 
-static accel_status_t place_all(accel_module_t *module, const accel_tensor_t *const *inputs,
+static accel_status_t place_all(rt_instance_t *instance, const accel_tensor_t *const *inputs,
                                 accel_tensor_t *const *outputs, accel_error_t *error) {
-    const isa_note_t *note = module->program->image.note;
+    const isa_note_t *note = instance->module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs; i++)
-        RT_TRY(place_input(module, i, inputs[i], error));
+        RT_TRY(place_input(instance, i, inputs[i], error));
     for (uint32_t i = 0; i < note->n_outputs; i++)
-        RT_TRY(place_output(module, note->n_inputs + i, outputs[i], error));
+        RT_TRY(place_output(instance, note->n_inputs + i, outputs[i], error));
+    return ACCEL_OK;
+}
+
+// Everything but taking and giving back.
+static accel_status_t run_in(rt_instance_t *instance, const accel_tensor_t *inputs,
+                             uint32_t n_inputs, accel_tensor_t *outputs, uint32_t n_outputs,
+                             accel_error_t *error) {
+    const isa_note_t *note = instance->module->program->image.note;
+    accel_tensor_t **by_index = instance->outputs_by_index;
+    RT_TRY(rt_launch_inputs(instance, inputs, n_inputs, error));
+    RT_TRY(sort_outputs(instance->module, outputs, n_outputs, by_index, error));
+    RT_TRY(place_all(instance, instance->by_index, by_index, error));
+    RT_TRY(rt_launch(instance, &instance->own, true, error));
+    RT_TRY(rt_instance_wait(instance, &instance->own, error));
+    for (uint32_t i = 0; i < note->n_outputs; i++)
+        if (by_index[i] != NULL)
+            RT_TRY(fetch(instance, note->n_inputs + i, by_index[i], error));
     return ACCEL_OK;
 }
 
 accel_status_t accel_run(accel_module_t *module, const accel_tensor_t *inputs, uint32_t n_inputs,
                          accel_tensor_t *outputs, uint32_t n_outputs, accel_error_t *error) {
-    const isa_note_t *note = module->program->image.note;
-    accel_tensor_t **by_index = module->outputs_by_index;
-    RT_TRY(rt_launch_inputs(module, inputs, n_inputs, module->by_index, error));
-    RT_TRY(sort_outputs(module, outputs, n_outputs, by_index, error));
-    RT_TRY(place_all(module, module->by_index, by_index, error));
-    RT_TRY(rt_launch(module, &module->own, true, error));
-    RT_TRY(rt_module_wait(module, error));
-    for (uint32_t i = 0; i < note->n_outputs; i++)
-        if (by_index[i] != NULL)
-            RT_TRY(fetch(module, note->n_inputs + i, by_index[i], error));
-    return ACCEL_OK;
+    rt_instance_t *instance;
+    RT_TRY(rt_instance_take(module, NULL, &instance, error));
+    accel_status_t result = run_in(instance, inputs, n_inputs, outputs, n_outputs, error);
+    rt_instance_give(instance);
+    return result;
 }
 
 // --- Launches in a stream ---
 
-static accel_status_t check_placed(const accel_module_t *module,
-                                   const accel_tensor_t *const *inputs,
-                                   accel_tensor_t *const *outputs, accel_error_t *error) {
+static accel_status_t check_placed(const rt_instance_t *instance, accel_error_t *error) {
+    const accel_module_t *module = instance->module;
     const isa_note_t *note = module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
-        const accel_tensor_t *tensor = i < note->n_inputs ? inputs[i] : outputs[i - note->n_inputs];
-        const rt_place_t *place = &module->places[i];
+        const accel_tensor_t *tensor = i < note->n_inputs
+                                           ? instance->by_index[i]
+                                           : instance->outputs_by_index[i - note->n_inputs];
+        const rt_place_t *place = &instance->places[i];
         if (tensor == NULL)
             return rt_fail(error, ACCEL_INVALID, "output '%s' is missing", rt_io_name(module, i));
         if (place->va == 0)
@@ -206,25 +219,33 @@ accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *modul
                                    const accel_tensor_t *inputs, uint32_t n_inputs,
                                    const accel_tensor_t *outputs, uint32_t n_outputs,
                                    accel_error_t *error) {
-    accel_tensor_t **by_index = module->outputs_by_index;
-    RT_TRY(rt_launch_inputs(module, inputs, n_inputs, module->by_index, error));
-    // Only read through: what the program leaves is asked for by accel_module_output.
-    RT_TRY(sort_outputs(module, (accel_tensor_t *)(uintptr_t)outputs, n_outputs, by_index, error));
-    RT_TRY(place_all(module, module->by_index, by_index, error));
-    RT_TRY(check_placed(module, module->by_index, by_index, error));
-    return rt_launch(module, stream, false, error);
+    rt_instance_t *instance;
+    if (stream->device != module->device)
+        return rt_fail(error, ACCEL_INVALID, "stream and module are of different devices");
+    RT_TRY(rt_instance_take(module, stream, &instance, error));
+    RT_TRY(rt_instance_wait(instance, stream, error));
+    RT_TRY(rt_launch_inputs(instance, inputs, n_inputs, error));
+    // Only read through: what the program leaves is asked for by accel_stream_output.
+    RT_TRY(sort_outputs(module, (accel_tensor_t *)(uintptr_t)outputs, n_outputs,
+                        instance->outputs_by_index, error));
+    RT_TRY(place_all(instance, instance->by_index, instance->outputs_by_index, error));
+    RT_TRY(check_placed(instance, error));
+    return rt_launch(instance, stream, false, error);
 }
 
-accel_status_t accel_module_output(accel_module_t *module, uint32_t index,
-                                   accel_tensor_t *out_tensor) {
+accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *module, uint32_t index,
+                                   accel_tensor_t *out_tensor, accel_error_t *error) {
     const isa_note_t *note = module->program->image.note;
     accel_tensor_t result = {0};
     uint64_t va;
     if (index >= note->n_outputs)
-        return ACCEL_NOT_FOUND;
-    RT_TRY(rt_module_wait(module, NULL));
-    RT_TRY(rt_launch_output(module, note->n_inputs + index, &result, &va, NULL));
-    result.data = module->places[note->n_inputs + index].host;
+        return rt_fail(error, ACCEL_NOT_FOUND, "the program has only %u outputs", note->n_outputs);
+    rt_instance_t *instance = rt_instance_find(module, stream);
+    if (instance == NULL)
+        return rt_fail(error, ACCEL_NOT_FOUND, "the program was not launched in this stream");
+    RT_TRY(rt_instance_wait(instance, stream, error));
+    RT_TRY(rt_launch_output(instance, note->n_inputs + index, &result, &va, error));
+    result.data = instance->places[note->n_inputs + index].host;
     *out_tensor = result;
     return ACCEL_OK;
 }

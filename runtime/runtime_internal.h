@@ -62,12 +62,17 @@ struct accel_device {
     rt_client_t client;
     accel_req_info_t info;
     uint32_t vm;
+    void *scratch; // what markers copy around in; from accel_host_alloc
+    uint64_t scratch_va;
     // Under the client's lock.
     rt_span_t *spans;
     size_t n_spans, spans_capacity;
     list_node_t hosts; // accel_host_alloc
     list_node_t modules;
+    list_node_t lanes;
+    list_node_t dead;  // lanes whose timeline others' submissions still name
     uint32_t launches; // numbers given
+    uint32_t round;    // of looks at all lanes
 };
 
 struct accel_buffer {
@@ -76,7 +81,14 @@ struct accel_buffer {
     size_t bytes;
 };
 
-// --- device.c, request.c: the driver's requests ---
+static inline void rt_lock(accel_device_t *device) {
+    device->client.ops->lock(device->client.self);
+}
+static inline void rt_unlock(accel_device_t *device) {
+    device->client.ops->unlock(device->client.self);
+}
+
+// --- device.c: the driver's requests ---
 
 // Fills in the header and makes the request.
 status_t rt_request(accel_device_t *device, void *request, size_t bytes, uint16_t op);
@@ -116,34 +128,85 @@ void rt_range_free(accel_device_t *device, rt_range_t *range);
 // Device address of host memory from accel_host_alloc, or 0.
 uint64_t rt_host_va(accel_device_t *device, const void *memory, uint64_t bytes);
 
+// --- Lanes: a context and its timeline ---
+
+// A stream whose context was lost goes on in another lane; events and launches keep the one that
+// they were made in. Destroyed when its last user lets go of it.
+typedef struct rt_lane {
+    // Under the client's lock.
+    list_node_t link; // of the device
+    uint32_t users;
+    uint32_t seen;    // round of the last look at it
+    bool grows;       // a launch that may suspend was submitted
+    bool is_answered; // somebody is giving its suspended launch memory
+    bool is_lost;     // and `error` tells why
+    accel_error_t error;
+    uint32_t sync; // constant
+    // Atomic.
+    uint32_t ctx;     // 0: at its end
+    uint32_t depends; // not 0: its work may wait for other lanes'
+} rt_lane_t;
+
+status_t rt_lane_create(accel_device_t *device, const accel_stream_options_t *options,
+                        rt_lane_t **out_lane);
+// Nothing more is submitted in it: frees its context and lets go of it.
+void rt_lane_retire(accel_device_t *device, rt_lane_t *lane);
+// Both under the client's lock; true from the second: rt_lane_free is the caller's duty, without.
+void rt_lane_hold(rt_lane_t *lane);
+bool rt_lane_drop(rt_lane_t *lane);
+void rt_lane_free(accel_device_t *device, rt_lane_t *lane);
+void rt_lane_release(accel_device_t *device, rt_lane_t *lane); // drop and free
+void rt_lanes_bury(accel_device_t *device);                    // the dead ones, where possible
+// Until the point is reached, growing heaps on the way. A lost lane's reason, to each who asks.
+accel_status_t rt_lane_wait(accel_device_t *device, rt_lane_t *lane, uint64_t point,
+                            uint64_t timeout_ns, accel_error_t *error);
+// Why it was lost.
+accel_status_t rt_lane_why(accel_device_t *device, rt_lane_t *lane, accel_error_t *error);
+// STATUS_BUSY is waited out; `point` is the last one submitted. `reached`, if not NULL: the point
+// of the submission, if it was reached on the same way.
+status_t rt_lane_submit(accel_device_t *device, rt_lane_t *lane, uint64_t point,
+                        accel_req_submit_t *request, uint32_t flags, uint64_t *reached);
+
 // --- Streams ---
+
+typedef struct rt_wait {
+    rt_lane_t *lane; // held
+    uint64_t point;
+} rt_wait_t;
 
 struct accel_stream {
     accel_device_t *device;
-    uint32_t ctx, sync;
-    uint64_t point;      // last one submitted
-    uint64_t reached;    // known to be: waiting for it asks nobody
-    uint64_t generation; // moves when a lost context is replaced
+    accel_stream_options_t options;
+    rt_lane_t *lane;
+    uint64_t point;   // last one submitted in it
+    uint64_t reached; // known to be: waiting for it asks nobody
     uint32_t n_waits;
-    accel_sync_point_t waits[ACCEL_SUBMIT_MAX_SYNCS]; // for the next submission
+    rt_wait_t waits[ACCEL_SUBMIT_MAX_SYNCS]; // for the next submission
 };
 
 struct accel_event {
-    accel_stream_t *stream;
-    uint64_t point, generation;
+    accel_device_t *device;
+    rt_lane_t *lane; // held
+    uint64_t point;
 };
 
-status_t rt_stream_init(accel_device_t *device, accel_stream_t *out_stream);
+status_t rt_stream_init(accel_device_t *device, const accel_stream_options_t *options,
+                        accel_stream_t *out_stream);
 void rt_stream_deinit(accel_stream_t *stream);
-// Fills in context and points and submits. STATUS_BUSY is waited out. `wait`: the caller is about
-// to wait for it, and the way to the driver is gone once for both.
+// A lost context that could not be replaced then is now.
+status_t rt_stream_ready(accel_stream_t *stream);
+// Fills in context and points and submits. `wait`: the caller is about to wait for it, and the way
+// to the driver is gone once for both.
 status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, uint32_t flags,
                           bool wait);
 status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
                         bool wait);
-// Grows heaps and explains faults on the way.
+// Waits for a point of the present lane; a lost one is explained and replaced.
 accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t timeout_ns,
                               accel_error_t *error);
+// What to say when submitting failed; after CONTEXT_LOST the stream is usable again.
+accel_status_t rt_stream_failed(accel_stream_t *stream, status_t status, const char *what,
+                                accel_error_t *error);
 
 // --- Modules ---
 
@@ -158,60 +221,96 @@ typedef struct rt_place {
     size_t staging_bytes;
 } rt_place_t;
 
-struct accel_module {
-    list_node_t link; // of the device
-    accel_device_t *device;
-    const accel_program_t *program;
-    accel_module_options_t options;
-    uint64_t load_ns;
-    int64_t *symbols; // values of the last launch
-
-    rt_range_t image; // card memory; its segments are bound one by one
-    uint64_t image_va, image_bytes;
-    uint8_t *image_copy; // relocated, in host memory; writable segments are copied from it
+// One place to run a module in: what is written while it runs. The text is bound once an instance,
+// since data is found relative to it, but lies on the card once.
+typedef struct rt_instance {
+    list_node_t link; // of the module
+    accel_module_t *module;
+    // Constant once made.
+    uint64_t image_va;
     uint64_t segments[ISA_MAX_SEGMENTS]; // bound addresses, 0: not
-    rt_range_t weights;
+    uint32_t data_bo;                    // card memory of the writable segments
+    uint8_t *data_copy;                  // what they hold when a launch starts; host memory
+    uint64_t data_copy_va;
     uint32_t stack_bo;
     uint64_t stack_va, stack_bytes, stack_stride;
     uint32_t n_stacks; // bound
     rt_range_t sync_page;
-    uint64_t heap_va, heap_reserved, heap_bytes;
-    rt_range_t heaps[48]; // pieces, each at least as large as all before it
-    uint32_t n_heaps;
-    uint64_t heap_refused; // what the program asked for in vain
-
     uint8_t *control; // command buffers, argument block, log, statistics; host memory
     uint64_t control_va;
     uint32_t ib_bytes;
     isa_args_t *args;
     isa_log_t *log;
     isa_node_stats_t *stats;
-    uint32_t n_stats;
-
+    accel_stream_t own; // of accel_run
+    // Of the stream whose thread it is, or of whoever gives its launch memory.
+    uint64_t heap_va, heap_reserved, heap_bytes;
+    rt_range_t heaps[48]; // pieces, each at least as large as all before it
+    uint32_t n_heaps;
     rt_place_t *places; // inputs, then outputs
+    int64_t *symbols;   // values of the last launch
     // What the caller gave, by index; kept so that runs allocate nothing.
     const accel_tensor_t **by_index;
     accel_tensor_t **outputs_by_index;
-    accel_stream_t own; // of accel_run
-    bool has_own;
-    // The launch that is under way, or was last.
-    accel_stream_t *stream;
-    uint64_t point, generation;
-    uint32_t launch;
+    // Under the client's lock.
+    accel_stream_t *stream; // whose it is, NULL: anybody's
+    rt_lane_t *lane;        // of the launch under way, held; NULL: none, or waited for
+    uint64_t point;
+    uint32_t launch;       // number of the last one
+    uint64_t heap_refused; // what the program asked for in vain
+} rt_instance_t;
+
+struct accel_module {
+    list_node_t link; // of the device
+    accel_device_t *device;
+    const accel_program_t *program;
+    accel_module_options_t options;
+    uint64_t load_ns;
+    uint64_t image_bytes;
+    uint32_t image_bo;             // card memory of what is not writable
+    uint64_t data_first, data_end; // pages of the writable segments
+    rt_range_t weights;
+    uint32_t n_stats;
+    // Under the client's lock.
+    list_node_t instances;
+    uint32_t n_instances;
+    rt_instance_t *last; // launched
 };
 
+// instance.c
+accel_status_t rt_instance_create(accel_module_t *module, rt_instance_t **out_instance,
+                                  accel_error_t *error);
+void rt_instances_destroy(accel_module_t *module);
+// The stream's instance, or a free one, which becomes the stream's, or a new one. `stream` NULL:
+// one for accel_run, until it is given back.
+accel_status_t rt_instance_take(accel_module_t *module, accel_stream_t *stream,
+                                rt_instance_t **out_instance, accel_error_t *error);
+void rt_instance_give(rt_instance_t *instance);
+rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *stream);
+// Waits for its launch and shows what it printed. `stream` is its stream.
+accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
+                                accel_error_t *error);
+// Takes in launches of the stream that ended; `forget`: it is about to go.
+void rt_instances_collect(accel_stream_t *stream, bool forget);
+
+// image.c
+accel_status_t rt_image_load(accel_module_t *module, accel_stream_t *via, accel_error_t *error);
+void rt_image_unload(accel_module_t *module);
+accel_status_t rt_image_bind(rt_instance_t *instance, accel_error_t *error);
+void rt_image_unbind(rt_instance_t *instance);
+
 // control.c: layout of `control` and the command buffers in it.
-accel_status_t rt_control_create(accel_module_t *module, accel_error_t *error);
+accel_status_t rt_control_create(rt_instance_t *instance, accel_error_t *error);
 // Device address and bytes of the command buffer that goes on with a suspended launch.
-uint64_t rt_control_resume(accel_module_t *module, uint64_t result, uint32_t *out_bytes);
-// Before a launch: statistics, log and launch number.
-void rt_control_reset(accel_module_t *module);
+uint64_t rt_control_resume(rt_instance_t *instance, uint64_t result, uint32_t *out_bytes);
+// Before a launch of that number: statistics and log.
+void rt_control_reset(rt_instance_t *instance, uint32_t launch);
 
 // heap.c
-status_t rt_heap_commit(accel_module_t *module, uint64_t bytes);
-void rt_heap_free(accel_module_t *module);
+status_t rt_heap_commit(rt_instance_t *instance, uint64_t bytes);
+void rt_heap_free(rt_instance_t *instance);
 // Gives a suspended launch what it needs, or refuses.
-status_t rt_heap_answer(accel_module_t *module, uint64_t need, uint64_t *out_result);
+status_t rt_heap_answer(rt_instance_t *instance, uint64_t need, uint64_t *out_result);
 
 // shape.c
 // Bytes of a tensor; LIMIT on overflow.
@@ -233,20 +332,18 @@ const char *rt_io_name(const accel_module_t *module, uint32_t index);
 accel_status_t rt_find_io(const accel_module_t *module, const accel_tensor_t *tensor,
                           uint32_t position, bool is_output, uint32_t *out_index,
                           accel_error_t *error);
-// Checks the inputs and fills in the argument block but for addresses.
-accel_status_t rt_launch_inputs(accel_module_t *module, const accel_tensor_t *inputs,
-                                uint32_t n_inputs, const accel_tensor_t **out_by_index,
-                                accel_error_t *error);
-// `wait`: rt_module_wait follows at once.
-accel_status_t rt_launch(accel_module_t *module, accel_stream_t *stream, bool wait,
+// Checks the inputs and fills in the argument block but for addresses. Nothing of it is under way.
+accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *inputs,
+                                uint32_t n_inputs, accel_error_t *error);
+// `wait`: rt_instance_wait follows at once.
+accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool wait,
                          accel_error_t *error);
-accel_status_t rt_module_wait(accel_module_t *module, accel_error_t *error);
 // Shape and size of an output as the program left them.
-accel_status_t rt_launch_output(accel_module_t *module, uint32_t index, accel_tensor_t *out_tensor,
+accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_tensor_t *out_tensor,
                                 uint64_t *out_va, accel_error_t *error);
 
-// explain.c
-accel_status_t rt_explain(accel_device_t *device, const isa_fault_record_t *fault,
+// explain.c: why a context was lost, as a sentence that names the ONNX node and says what to do.
+accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *query,
                           accel_error_t *error);
 
 #endif

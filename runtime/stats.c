@@ -18,22 +18,55 @@ static void convert(const isa_node_stats_t *from, accel_stats_t *out_stats) {
     }
 }
 
+// The counters of one launch that has ended; `stream` NULL: the module's last one.
+static accel_status_t find(accel_module_t *module, accel_stream_t *stream,
+                           const isa_node_stats_t **out_stats) {
+    static const isa_node_stats_t none;
+    rt_lock(module->device);
+    rt_instance_t *instance = module->last;
+    rt_unlock(module->device);
+    if (stream != NULL)
+        instance = rt_instance_find(module, stream);
+    *out_stats = instance != NULL ? instance->stats : &none;
+    if (instance == NULL)
+        return stream == NULL ? ACCEL_OK : ACCEL_NOT_FOUND;
+    if (stream != NULL)
+        return rt_instance_wait(instance, stream, NULL);
+    return instance->lane == NULL
+               ? ACCEL_OK
+               : rt_lane_wait(module->device, instance->lane, instance->point, UINT64_MAX, NULL);
+}
+
 accel_status_t accel_module_stats(accel_module_t *module, accel_stats_t *out_total) {
-    RT_TRY(rt_module_wait(module, NULL));
-    convert(&module->stats[0], out_total);
-    return ACCEL_OK;
+    return accel_stream_stats(NULL, module, out_total);
 }
 
 accel_status_t accel_module_node_stats(accel_module_t *module, uint32_t node,
                                        accel_stats_t *out_stats) {
+    return accel_stream_node_stats(NULL, module, node, out_stats);
+}
+
+accel_status_t accel_stream_stats(accel_stream_t *stream, accel_module_t *module,
+                                  accel_stats_t *out_total) {
+    const isa_node_stats_t *stats;
+    RT_TRY(find(module, stream, &stats));
+    convert(&stats[0], out_total);
+    return ACCEL_OK;
+}
+
+accel_status_t accel_stream_node_stats(accel_stream_t *stream, accel_module_t *module,
+                                       uint32_t node, accel_stats_t *out_stats) {
     const char *name = NULL, *op = NULL;
+    const isa_node_stats_t *stats;
     if (!module->options.node_stats)
         return ACCEL_UNSUPPORTED;
     const isa_debug_node_t *entry = isa_image_node_at(&module->program->image, node, &name, &op);
     if (entry == NULL || node + 1 >= module->n_stats)
         return ACCEL_NOT_FOUND;
-    RT_TRY(rt_module_wait(module, NULL));
-    convert(&module->stats[1 + node], out_stats);
+    RT_TRY(find(module, stream, &stats));
+    if (module->last == NULL)
+        return ACCEL_NOT_FOUND;
+    convert(&stats[1 + node], out_stats);
     out_stats->node = name;
     out_stats->op = op;
     out_stats->elements = entry->elements;

@@ -161,6 +161,7 @@ static accel_status_t check_options(const accel_device_options_t *options,
         .engines = strcmp(engine, "ref") == 0 ? SIM_ENGINES_REF : SIM_ENGINES_FAST,
         .mode = options->timing ? SIM_MODE_TIMING : SIM_MODE_FUNCTIONAL,
         .memory_bytes = options->memory_bytes,
+        .posted = options->background,
     };
     if (out_options->profile == NULL)
         return rt_fail(error, ACCEL_INVALID, "there is no profile '%s'", profile);

@@ -223,8 +223,8 @@ static void streams_keep_order(void **state) {
     accel_event_t *ready, *done;
     accel_buffer_t *a, *sum;
     void *memory, *runs;
-    OK(accel_stream_create(f->device, &copies, &f->error));
-    OK(accel_stream_create(f->device, &launches, &f->error));
+    OK(accel_stream_create(f->device, NULL, &copies, &f->error));
+    OK(accel_stream_create(f->device, NULL, &launches, &f->error));
     OK(accel_buffer_create(f->device, 1024, &a, &f->error));
     OK(accel_buffer_create(f->device, 1024, &sum, &f->error));
     OK(accel_host_alloc(f->device, 4096, &memory, &f->error));
@@ -246,7 +246,7 @@ static void streams_keep_order(void **state) {
     for (int i = 0; i < 256; i++)
         assert_true(host[512 + i] == 2 * (float)i + 0.5f + (float)(i % 4));
     accel_tensor_t result;
-    assert_int_equal(accel_module_output(f->module, 0, &result), ACCEL_OK);
+    OK(accel_stream_output(launches, f->module, 0, &result, &f->error));
     assert_int_equal(result.dims[0], 64);
     assert_int_equal(accel_stream_read(copies, host, sum, 1000, 25, &f->error), ACCEL_INVALID);
     accel_event_destroy(ready), accel_event_destroy(done);

@@ -11,10 +11,12 @@
 //     accel_run(module, inputs, n_inputs, outputs, n_outputs, &error);
 //
 // Rules that hold for all calls:
-// - Handles are opaque. Destroy them in the reverse order of creation: what was made from a handle
-//   goes before it. NULL is fine for every destroy call.
-// - Threads: different handles may be used from different threads at the same time; a device, and a
-//   program, from any number of them. One module, stream, event or buffer: one thread at a time.
+// - Handles are opaque. What was made from a handle is destroyed before it: programs and devices
+//   last. Streams, modules, buffers and events may go in any order; an event may outlive its
+//   stream. NULL is fine for every destroy call.
+// - Threads: a program, device, module, buffer or event may be used from any number of threads at
+//   the same time; a stream from one at a time. A handle is destroyed when nobody uses it; a module
+//   and a buffer when the work that uses them was waited for.
 // - Errors: fallible calls return an accel_status_t; ACCEL_OK is 0. `error` may be NULL; otherwise,
 //   on failure, it holds one line of text that names the place (input, ONNX node ...) and what to
 //   do. On failure outputs are NULL or unchanged.
@@ -154,6 +156,9 @@ typedef struct accel_device_options {
     const char *engine;    // of a simulated card: "fast" (NULL) or "ref"
     bool timing;           // a simulated card counts overlapping cycles, as a real one takes them
     uint64_t memory_bytes; // of a simulated card; 0: the profile's
+    // A simulated card in this process works in threads of its own, and calls that start work
+    // return at once; else the thread that starts work does it, which is faster for small models.
+    bool background;
     // Pieces of a Chrome/Perfetto JSON trace of a timing run, in order; NULL: none.
     void (*trace)(void *user, const char *text, size_t bytes);
     void *trace_user;
@@ -202,14 +207,35 @@ size_t accel_buffer_bytes(const accel_buffer_t *buffer);
 
 // --- Modules: a program loaded onto a device ---
 
+// Who gets how much of a card's compute time. Shares are percent of it.
+typedef enum accel_service {
+    ACCEL_SERVICE_BEST_EFFORT = 0, // equal parts of what the others leave; no share
+    ACCEL_SERVICE_FIXED = 1,       // its share, never more
+    ACCEL_SERVICE_BURST = 2,       // its share, and what others leave for as long as they do
+} accel_service_t;
+
+// All zero is a good choice.
+typedef struct accel_stream_options {
+    accel_service_t service_class;
+    uint32_t share; // 1 to 100 of a class that has one
+    // How long the card may work on one launch (waiting not counted), 0: no limit. Then the launch
+    // fails with CONTEXT_LOST. Not watched by a simulated card that counts cycles (`timing`).
+    uint64_t timeout_ns;
+} accel_stream_options_t;
+
 typedef struct accel_module_options {
-    uint64_t heap_limit; // bytes that the heap may grow to; 0: what the card has
+    uint64_t heap_limit; // bytes that the heap of a run may grow to; 0: what the card has
     bool node_stats;     // count work per ONNX node (see accel_module_node_stats); costs some time
     // What the program prints (a piece of text without NUL, perhaps several lines); NULL: nowhere.
+    // Called by the thread that waits for the run.
     void (*log)(void *user, const char *text, size_t bytes);
     void *log_user;
+    accel_stream_options_t stream; // of accel_run, each thread that is in it
 } accel_module_options_t;
 
+// Code and weights are on the card once, however many streams launch the module. What a run writes
+// (its data, stacks, heap, arguments, counters) there is once for each stream that launched it and
+// each thread in accel_run at the same time; made on demand, kept until the stream or module goes.
 // `options` may be NULL. `program` must stay open. MISMATCH: it was compiled for another profile.
 accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *program,
                                  const accel_module_options_t *options, accel_module_t **out_module,
@@ -225,7 +251,8 @@ typedef struct accel_tensor {
     uint32_t rank;                // outputs: set
     int64_t dims[ACCEL_MAX_RANK]; // outputs: set
     // Inputs: `bytes` bytes at `data`. Outputs: where to, with room for `bytes`; or NULL: `data` is
-    // set to memory of the module's, good until the next run or launch, and `bytes` to its size.
+    // set to memory of the module's, good until its next run or launch in any thread, and `bytes`
+    // to its size.
     void *data;
     size_t bytes;           // outputs: set to the size of the result
     accel_buffer_t *buffer; // if not NULL, the tensor lies in it, and `data` must be NULL
@@ -234,11 +261,12 @@ typedef struct accel_tensor {
 
 // Runs the model once and waits. Every input must be given; outputs may be left out (n_outputs 0).
 // INVALID: a name, type or shape does not fit; LIMIT: an output does not fit into its room, or the
-// heap limit is too low; CONTEXT_LOST: the program faulted, the text names the ONNX node.
+// heap limit is too low; NO_MEMORY: no card memory to run in at the same time as others;
+// CONTEXT_LOST: the program faulted, the text names the ONNX node.
 accel_status_t accel_run(accel_module_t *module, const accel_tensor_t *inputs, uint32_t n_inputs,
                          accel_tensor_t *outputs, uint32_t n_outputs, accel_error_t *error);
 
-// Counters of the last run or launch, all cores together.
+// Counters of a run or launch, all cores together.
 typedef struct accel_stats {
     const char *node, *op; // ONNX node names and operators; NULL in the total
     uint64_t elements;     // of the node's outputs when static, else 0
@@ -251,21 +279,24 @@ typedef struct accel_stats {
     uint64_t host_ns;   // time of a simulated card
     uint64_t fallbacks; // issues that the fast engines left to the reference
 } accel_stats_t;
-// Waits for the module's launches. UNSUPPORTED for node stats without the option; NOT_FOUND: no
-// such node.
+// Of the run or launch that was started last, which is waited for; while no other thread starts
+// one. UNSUPPORTED for node stats without the option; NOT_FOUND: no such node.
 accel_status_t accel_module_stats(accel_module_t *module, accel_stats_t *out_total);
 accel_status_t accel_module_node_stats(accel_module_t *module, uint32_t node,
                                        accel_stats_t *out_stats);
 
 // --- Streams: work in order, without waiting for it ---
 
-accel_status_t accel_stream_create(accel_device_t *device, accel_stream_t **out_stream,
-                                   accel_error_t *error);
+// Works of different streams overlap: copies with launches, and launches take turns. `options` may
+// be NULL. LIMIT: the share is not left on this card.
+accel_status_t accel_stream_create(accel_device_t *device, const accel_stream_options_t *options,
+                                   accel_stream_t **out_stream, accel_error_t *error);
 // Waits for its work.
 void accel_stream_destroy(accel_stream_t *stream);
 
 // Copies between card memory and host memory from accel_host_alloc. The memory must stay until the
-// copy is done.
+// copy is done. CONTEXT_LOST, here and below: earlier work of the stream failed as the text says;
+// this call did nothing, and the stream can be used again.
 accel_status_t accel_stream_write(accel_stream_t *stream, accel_buffer_t *buffer, size_t offset,
                                   const void *host, size_t bytes, accel_error_t *error);
 accel_status_t accel_stream_read(accel_stream_t *stream, void *host, accel_buffer_t *buffer,
@@ -275,24 +306,36 @@ accel_status_t accel_stream_copy(accel_stream_t *stream, accel_buffer_t *to, siz
                                  accel_error_t *error);
 
 // Starts the model. All inputs and outputs must be given and lie in card memory or in memory from
-// accel_host_alloc; output shapes are read by accel_module_output after the stream was waited for.
-// A module's launches run one after another; starting one waits until the last has ended.
+// accel_host_alloc; output shapes are read by accel_stream_output. Launches of one module run at
+// the same time in different streams; in one stream, starting the second waits for the first.
+// NO_MEMORY: the card has no memory for another stream to run the module in.
 accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *module,
                                    const accel_tensor_t *inputs, uint32_t n_inputs,
                                    const accel_tensor_t *outputs, uint32_t n_outputs,
                                    accel_error_t *error);
-// The shape of output `index` after a launch that was waited for.
-accel_status_t accel_module_output(accel_module_t *module, uint32_t index,
-                                   accel_tensor_t *out_tensor);
-// TIMEOUT: not done within `timeout_ns` (UINT64_MAX: no limit). Reports faults of its launches
-// once; the stream can then be used again.
+// The shape of output `index` of the module's last launch in this stream, which is waited for.
+// NOT_FOUND: no such output, or not launched in it.
+accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *module, uint32_t index,
+                                   accel_tensor_t *out_tensor, accel_error_t *error);
+// As accel_module_stats and _node_stats, of the module's last launch in this stream.
+accel_status_t accel_stream_stats(accel_stream_t *stream, accel_module_t *module,
+                                  accel_stats_t *out_total);
+accel_status_t accel_stream_node_stats(accel_stream_t *stream, accel_module_t *module,
+                                       uint32_t node, accel_stats_t *out_stats);
+// TIMEOUT: not done within `timeout_ns` (UINT64_MAX: no limit). A failure of the stream's work, of
+// a launch or of what an event stands for that it waits for, is reported once, and what followed it
+// in the stream was not done; the stream can then be used again.
 accel_status_t accel_stream_wait(accel_stream_t *stream, uint64_t timeout_ns, accel_error_t *error);
 
-// A place in a stream. Another stream can wait for it without the host.
+// A place in a stream: after all that was put into it so far. Other streams of the device can wait
+// for it without the host, and any thread with it. When the stream's work failed, every wait for
+// the event says so, apart from the stream's own.
 accel_status_t accel_event_record(accel_stream_t *stream, accel_event_t **out_event,
                                   accel_error_t *error);
 void accel_event_destroy(accel_event_t *event);
-accel_status_t accel_event_wait(accel_event_t *event, uint64_t timeout_ns, accel_error_t *error);
+accel_status_t accel_event_wait(const accel_event_t *event, uint64_t timeout_ns,
+                                accel_error_t *error);
+// What is put into the stream from now on begins after the event.
 accel_status_t accel_stream_wait_event(accel_stream_t *stream, const accel_event_t *event,
                                        accel_error_t *error);
 

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instances: the places that a module can run in at the same time, one a stream, made on demand.
+#include <stdlib.h>
+
+#include "runtime/runtime_internal.h"
+
+#define MIN_STACK_BYTES UINT64_C(16384)
+
+static uint64_t page_up(uint64_t bytes) {
+    return (bytes + ISA_PAGE_BYTES - 1) & ~(ISA_PAGE_BYTES - 1);
+}
+
+// --- Memory ---
+
+// Below each stack an unmapped page, above it nothing of this program's.
+static status_t make_stacks(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    uint64_t bytes = instance->module->program->image.note->stack_bytes;
+    uint32_t cores = device->info.cores;
+    bytes = bytes == 0 ? ISA_STACK_BYTES : bytes < MIN_STACK_BYTES ? MIN_STACK_BYTES : bytes;
+    instance->stack_bytes = page_up(bytes) + ISA_PAGE_BYTES; // and the thread area
+    instance->stack_stride = instance->stack_bytes + ISA_PAGE_BYTES;
+    RETURN_IF_ERROR(rt_bo_create(device, cores * instance->stack_bytes, &instance->stack_bo));
+    RETURN_IF_ERROR(rt_va_take(device, ISA_VA_STACK, ISA_VA_ARGS, cores * instance->stack_stride, 0,
+                               &instance->stack_va));
+    for (uint32_t i = 0; i < cores; i++) {
+        RETURN_IF_ERROR(rt_bind(device, instance->stack_bo, i * instance->stack_bytes,
+                                instance->stack_va + i * instance->stack_stride,
+                                instance->stack_bytes, ACCEL_PROT_WRITE));
+        instance->n_stacks = i + 1;
+    }
+    return STATUS_OK;
+}
+
+static status_t make_heap(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    const isa_note_t *note = instance->module->program->image.note;
+    uint64_t memory = device->info.memory_bytes;
+    instance->heap_reserved = (note->flags & ISA_IMAGE_MAY_GROW) != 0 ? memory : note->heap_min;
+    if (instance->heap_reserved < note->heap_min)
+        instance->heap_reserved = note->heap_min;
+    instance->heap_reserved = page_up(instance->heap_reserved);
+    RETURN_IF_ERROR(rt_va_take(device, ISA_VA_HEAP, ISA_VA_HEAP_END,
+                               instance->heap_reserved + ISA_PAGE_LARGE, 0, &instance->heap_va));
+    return rt_heap_commit(instance, note->heap_min);
+}
+
+static void free_stacks(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    for (uint32_t i = 0; i < instance->n_stacks; i++)
+        (void)rt_unbind(device, instance->stack_va + i * instance->stack_stride);
+    if (instance->stack_va != 0)
+        rt_va_give(device, instance->stack_va);
+    (void)rt_destroy(device, ACCEL_REQ_BO_DESTROY, instance->stack_bo);
+}
+
+static void destroy(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    const isa_note_t *note = instance->module->program->image.note;
+    rt_stream_deinit(&instance->own);
+    for (uint32_t i = 0; instance->places != NULL && i < note->n_inputs + note->n_outputs; i++)
+        accel_host_free(device, instance->places[i].staging);
+    accel_host_free(device, instance->control);
+    rt_range_free(device, &instance->sync_page);
+    rt_heap_free(instance);
+    free_stacks(instance);
+    rt_image_unbind(instance);
+    free(instance->places);
+    free(instance->by_index);
+    free(instance->outputs_by_index);
+    free(instance->symbols);
+    free(instance);
+}
+
+// --- Life ---
+
+static rt_instance_t *instance_new(accel_module_t *module) {
+    const isa_note_t *note = module->program->image.note;
+    size_t n_io = (size_t)note->n_inputs + note->n_outputs;
+    rt_instance_t *instance = calloc(1, sizeof *instance);
+    if (instance == NULL)
+        return NULL;
+    list_init(&instance->link);
+    instance->module = module;
+    instance->own.device = module->device;
+    instance->own.options = module->options.stream;
+    instance->places = calloc(n_io + 1, sizeof *instance->places);
+    instance->by_index = calloc(n_io + 1, sizeof(*instance->by_index));
+    instance->outputs_by_index = calloc(n_io + 1, sizeof(*instance->outputs_by_index));
+    instance->symbols = calloc((size_t)note->n_symbols + 1, sizeof *instance->symbols);
+    if (instance->places != NULL && instance->by_index != NULL &&
+        instance->outputs_by_index != NULL && instance->symbols != NULL)
+        return instance;
+    destroy(instance);
+    return NULL;
+}
+
+static accel_status_t fill(rt_instance_t *instance, accel_error_t *error) {
+    RT_TRY(rt_image_bind(instance, error));
+    status_t status = make_stacks(instance);
+    if (status == STATUS_OK)
+        status = make_heap(instance);
+    if (status == STATUS_OK)
+        status = rt_card_alloc(instance->module->device, ISA_VA_IO, ISA_VA_END, ISA_PAGE_BYTES,
+                               &instance->sync_page);
+    if (status != STATUS_OK)
+        return rt_fail_device(instance->module->device, error, status,
+                              "no memory on the card for the program");
+    return rt_control_create(instance, error);
+}
+
+// What else may be said when it is not the first.
+static accel_status_t not_created(const accel_module_t *module, accel_status_t status,
+                                  uint32_t others, accel_error_t *error) {
+    if (others == 0 || (status != ACCEL_NO_MEMORY && status != ACCEL_LIMIT))
+        return status;
+    return rt_fail(error, status,
+                   "%s runs in %u streams already, and the card has no memory for another; destroy "
+                   "streams that are not needed, or launch it in one of those that ran it",
+                   module->program->path, others);
+}
+
+accel_status_t rt_instance_create(accel_module_t *module, rt_instance_t **out_instance,
+                                  accel_error_t *error) {
+    *out_instance = NULL;
+    rt_instance_t *instance = instance_new(module);
+    if (instance == NULL)
+        return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
+    accel_status_t result = fill(instance, error);
+    if (result != ACCEL_OK) {
+        destroy(instance);
+        return result;
+    }
+    *out_instance = instance;
+    return ACCEL_OK;
+}
+
+// --- Taking ---
+
+static rt_instance_t *find(accel_module_t *module, const accel_stream_t *stream) {
+    for (list_node_t *node = module->instances.next; node != &module->instances; node = node->next)
+        if (LIST_OWNER(node, rt_instance_t, link)->stream == stream)
+            return LIST_OWNER(node, rt_instance_t, link);
+    return NULL;
+}
+
+rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *stream) {
+    rt_lock(module->device);
+    rt_instance_t *instance = find(module, stream);
+    rt_unlock(module->device);
+    return instance;
+}
+
+static void own(rt_instance_t *instance, accel_stream_t *stream) {
+    instance->stream = stream != NULL ? stream : &instance->own;
+}
+
+static rt_instance_t *take_made(accel_module_t *module, accel_stream_t *stream, uint32_t *out_n) {
+    rt_lock(module->device);
+    rt_instance_t *instance = stream != NULL ? find(module, stream) : NULL;
+    if (instance == NULL) {
+        instance = find(module, NULL);
+        if (instance != NULL)
+            own(instance, stream);
+    }
+    *out_n = module->n_instances;
+    rt_unlock(module->device);
+    return instance;
+}
+
+accel_status_t rt_instance_take(accel_module_t *module, accel_stream_t *stream,
+                                rt_instance_t **out_instance, accel_error_t *error) {
+    uint32_t others;
+    *out_instance = take_made(module, stream, &others);
+    if (*out_instance == NULL) {
+        rt_instance_t *instance;
+        accel_status_t result = rt_instance_create(module, &instance, error);
+        if (result != ACCEL_OK)
+            return not_created(module, result, others, error);
+        rt_lock(module->device);
+        list_push_back(&module->instances, &instance->link);
+        module->n_instances++;
+        own(instance, stream);
+        rt_unlock(module->device);
+        *out_instance = instance;
+    }
+    rt_instance_t *instance = *out_instance;
+    if (stream == NULL && instance->own.lane == NULL) {
+        status_t status = rt_stream_init(module->device, &module->options.stream, &instance->own);
+        if (status != STATUS_OK) {
+            rt_instance_give(instance);
+            *out_instance = NULL;
+            return rt_fail_device(module->device, error, status, "cannot create a context");
+        }
+    }
+    return ACCEL_OK;
+}
+
+void rt_instance_give(rt_instance_t *instance) {
+    rt_lock(instance->module->device);
+    instance->stream = NULL;
+    rt_unlock(instance->module->device);
+}
+
+// --- The end of launches ---
+
+static void print_log(rt_instance_t *instance) {
+    const accel_module_options_t *options = &instance->module->options;
+    uint64_t used = instance->log->used;
+    if (used > RT_LOG_BYTES - sizeof(isa_log_t))
+        used = RT_LOG_BYTES - sizeof(isa_log_t);
+    if (used != 0 && options->log != NULL)
+        options->log(options->log_user, (const char *)(instance->log + 1), (size_t)used);
+    instance->log->used = 0;
+}
+
+// Its launch has ended.
+static void collect(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    rt_lock(device);
+    rt_lane_t *lane = instance->lane;
+    instance->lane = NULL;
+    bool last = lane != NULL && rt_lane_drop(lane);
+    rt_unlock(device);
+    if (lane == NULL)
+        return;
+    if (last)
+        rt_lane_free(device, lane);
+    print_log(instance);
+}
+
+accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
+                                accel_error_t *error) {
+    accel_status_t result = ACCEL_OK;
+    // In a lane that the stream left, it ended with it.
+    if (instance->lane != NULL && instance->lane == stream->lane)
+        result = rt_stream_wait(stream, instance->point, UINT64_MAX, error);
+    collect(instance);
+    return result;
+}
+
+static rt_instance_t *next_of(accel_device_t *device, const accel_stream_t *stream, bool forget) {
+    for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
+        accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
+        rt_instance_t *instance = find(module, stream);
+        if (instance != NULL && (forget || instance->lane != NULL))
+            return instance;
+    }
+    return NULL;
+}
+
+void rt_instances_collect(accel_stream_t *stream, bool forget) {
+    for (;;) {
+        rt_lock(stream->device);
+        rt_instance_t *instance = next_of(stream->device, stream, forget);
+        rt_unlock(stream->device);
+        if (instance == NULL)
+            return;
+        collect(instance);
+        if (forget)
+            rt_instance_give(instance);
+    }
+}
+
+void rt_instances_destroy(accel_module_t *module) {
+    accel_device_t *device = module->device;
+    list_node_t *node;
+    while ((node = list_first(&module->instances)) != NULL) {
+        rt_instance_t *instance = LIST_OWNER(node, rt_instance_t, link);
+        if (instance->lane != NULL)
+            (void)rt_lane_wait(device, instance->lane, instance->point, UINT64_MAX, NULL);
+        collect(instance);
+        rt_lock(device);
+        list_remove(&instance->link);
+        rt_unlock(device);
+        destroy(instance);
+    }
+}
