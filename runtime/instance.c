@@ -82,6 +82,7 @@ static rt_instance_t *instance_new(accel_module_t *module) {
         return NULL;
     list_init(&instance->link);
     instance->module = module;
+    instance->is_collected = true;
     instance->own.device = module->device;
     instance->own.options = module->options.stream;
     instance->places = calloc(n_io + 1, sizeof *instance->places);
@@ -139,7 +140,7 @@ accel_status_t rt_instance_create(accel_module_t *module, rt_instance_t **out_in
 
 static rt_instance_t *find(accel_module_t *module, const accel_stream_t *stream) {
     for (list_node_t *node = module->instances.next; node != &module->instances; node = node->next)
-        if (LIST_OWNER(node, rt_instance_t, link)->stream == stream)
+        if (LOAD_ACQUIRE(&LIST_OWNER(node, rt_instance_t, link)->stream) == stream)
             return LIST_OWNER(node, rt_instance_t, link);
     return NULL;
 }
@@ -152,7 +153,7 @@ rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *st
 }
 
 static void own(rt_instance_t *instance, accel_stream_t *stream) {
-    instance->stream = stream != NULL ? stream : &instance->own;
+    STORE_RELEASE(&instance->stream, stream != NULL ? stream : &instance->own);
 }
 
 static rt_instance_t *take_made(accel_module_t *module, accel_stream_t *stream, uint32_t *out_n) {
@@ -196,11 +197,7 @@ accel_status_t rt_instance_take(accel_module_t *module, accel_stream_t *stream,
     return ACCEL_OK;
 }
 
-void rt_instance_give(rt_instance_t *instance) {
-    rt_lock(instance->module->device);
-    instance->stream = NULL;
-    rt_unlock(instance->module->device);
-}
+void rt_instance_give(rt_instance_t *instance) { STORE_RELEASE(&instance->stream, NULL); }
 
 // --- The end of launches ---
 
@@ -216,50 +213,65 @@ static void print_log(rt_instance_t *instance) {
 
 // Its launch has ended.
 static void collect(rt_instance_t *instance) {
+    if (instance->is_collected)
+        return;
+    instance->is_collected = true;
+    print_log(instance);
+}
+
+static void let_go(rt_instance_t *instance) {
     accel_device_t *device = instance->module->device;
     rt_lock(device);
     rt_lane_t *lane = instance->lane;
     instance->lane = NULL;
     bool last = lane != NULL && rt_lane_drop(lane);
     rt_unlock(device);
-    if (lane == NULL)
-        return;
     if (last)
         rt_lane_free(device, lane);
-    print_log(instance);
 }
 
 accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
                                 accel_error_t *error) {
     accel_status_t result = ACCEL_OK;
     // In a lane that the stream left, it ended with it.
-    if (instance->lane != NULL && instance->lane == stream->lane)
+    if (!instance->is_collected && instance->lane == stream->lane)
         result = rt_stream_wait(stream, instance->point, UINT64_MAX, error);
     collect(instance);
     return result;
 }
 
-static rt_instance_t *next_of(accel_device_t *device, const accel_stream_t *stream, bool forget) {
+static rt_instance_t *next_of(accel_device_t *device, const accel_stream_t *stream, bool end) {
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
         accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
         rt_instance_t *instance = find(module, stream);
-        if (instance != NULL && (forget || instance->lane != NULL))
+        if (instance != NULL && (!instance->is_collected || (end && instance->lane != NULL)))
             return instance;
     }
     return NULL;
 }
 
-void rt_instances_collect(accel_stream_t *stream, bool forget) {
+void rt_instances_collect(accel_stream_t *stream, bool end) {
     for (;;) {
         rt_lock(stream->device);
-        rt_instance_t *instance = next_of(stream->device, stream, forget);
+        rt_instance_t *instance = next_of(stream->device, stream, end);
         rt_unlock(stream->device);
         if (instance == NULL)
             return;
         collect(instance);
-        if (forget)
+        if (end)
+            let_go(instance);
+    }
+}
+
+void rt_instances_forget(accel_stream_t *stream) {
+    rt_lock(stream->device);
+    for (list_node_t *m = stream->device->modules.next; m != &stream->device->modules;
+         m = m->next) {
+        rt_instance_t *instance = find(LIST_OWNER(m, accel_module_t, link), stream);
+        if (instance != NULL)
             rt_instance_give(instance);
     }
+    rt_unlock(stream->device);
 }
 
 void rt_instances_destroy(accel_module_t *module) {
@@ -270,6 +282,7 @@ void rt_instances_destroy(accel_module_t *module) {
         if (instance->lane != NULL)
             (void)rt_lane_wait(device, instance->lane, instance->point, UINT64_MAX, NULL);
         collect(instance);
+        let_go(instance);
         rt_lock(device);
         list_remove(&instance->link);
         rt_unlock(device);

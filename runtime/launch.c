@@ -111,24 +111,23 @@ accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *i
 // Known before the submission, for whoever finds it suspended.
 static uint32_t publish(rt_instance_t *instance, accel_stream_t *stream, bool may_grow) {
     accel_device_t *device = stream->device;
+    rt_lane_t *before = NULL;
     rt_lock(device);
     uint32_t launch = ++device->launches;
     instance->launch = launch;
     instance->heap_refused = 0;
     instance->point = stream->point + 1;
-    instance->lane = stream->lane;
-    rt_lane_hold(stream->lane);
+    if (instance->lane != stream->lane) {
+        before = instance->lane;
+        instance->lane = stream->lane;
+        rt_lane_hold(stream->lane);
+    }
     stream->lane->grows = stream->lane->grows || may_grow;
     instance->module->last = instance;
     rt_unlock(device);
+    if (before != NULL)
+        rt_lane_release(device, before);
     return launch;
-}
-
-static void unpublish(rt_instance_t *instance, accel_stream_t *stream) {
-    rt_lock(stream->device);
-    (void)rt_lane_drop(instance->lane); // the stream has it still
-    instance->lane = NULL;
-    rt_unlock(stream->device);
 }
 
 accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool wait,
@@ -148,10 +147,11 @@ accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool w
                                   .bytes = instance->ib_bytes,
                                   .timeout_ns = stream->options.timeout_ns};
     rt_control_reset(instance, publish(instance, stream, may_grow));
+    instance->is_collected = false;
     status = rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0, wait);
     if (status == STATUS_OK)
         return ACCEL_OK;
-    unpublish(instance, stream);
+    instance->is_collected = true;
     // CONTEXT_LOST: by a fault that nobody waited for yet.
     return rt_stream_failed(stream, status, "cannot launch the program", error);
 }

@@ -252,9 +252,11 @@ typedef struct rt_instance {
     // What the caller gave, by index; kept so that runs allocate nothing.
     const accel_tensor_t **by_index;
     accel_tensor_t **outputs_by_index;
+    bool is_collected; // the last launch was waited for, and what it printed shown
+    // Taken under the client's lock, given back (NULL: anybody's) without.
+    accel_stream_t *stream;
     // Under the client's lock.
-    accel_stream_t *stream; // whose it is, NULL: anybody's
-    rt_lane_t *lane;        // of the launch under way, held; NULL: none, or waited for
+    rt_lane_t *lane; // of the last launch, held; NULL: none
     uint64_t point;
     uint32_t launch;       // number of the last one
     uint64_t heap_refused; // what the program asked for in vain
@@ -290,8 +292,10 @@ rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *st
 // Waits for its launch and shows what it printed. `stream` is its stream.
 accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
                                 accel_error_t *error);
-// Takes in launches of the stream that ended; `forget`: it is about to go.
-void rt_instances_collect(accel_stream_t *stream, bool forget);
+// Takes in the launches of the stream, all of which ended; `end`: its lane goes.
+void rt_instances_collect(accel_stream_t *stream, bool end);
+// The stream goes: its instances are anybody's.
+void rt_instances_forget(accel_stream_t *stream);
 
 // image.c
 accel_status_t rt_image_load(accel_module_t *module, accel_stream_t *via, accel_error_t *error);

@@ -68,7 +68,7 @@ static status_t flush_waits(accel_stream_t *stream) {
 static accel_status_t replace_lane(accel_stream_t *stream, accel_status_t why,
                                    accel_error_t *error) {
     drop_waits(stream);
-    rt_instances_collect(stream, false);
+    rt_instances_collect(stream, true);
     rt_lane_retire(stream->device, stream->lane);
     stream->lane = NULL;
     stream->point = stream->reached = 0;
@@ -149,6 +149,7 @@ void accel_stream_destroy(accel_stream_t *stream) {
         return;
     (void)rt_stream_wait(stream, stream->point, UINT64_MAX, NULL);
     rt_instances_collect(stream, true);
+    rt_instances_forget(stream);
     rt_stream_deinit(stream);
     rt_lanes_bury(stream->device);
     free(stream);

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams, events and modules that many threads share. Argument: the folder of the images.
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "accel/accel.h"
+
+enum { N_THREADS = 3, STREAMS_EACH = 2, NUMBERS = 8, BYTES = NUMBERS * 8 };
+
+typedef struct fixture {
+    const char *folder;
+    accel_program_t *program;
+    accel_device_t *device;
+    accel_module_t *module;
+} fixture_t;
+
+// In threads cmocka's assertions do not work: these count.
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            failed++;                                                                              \
+        }                                                                                          \
+    } while (0)
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        accel_status_t status_ = (call);                                                           \
+        if (status_ != ACCEL_OK)                                                                   \
+            fail_msg("%s: %s", accel_status_text(status_), error.text);                            \
+    } while (0)
+
+static void open_card(fixture_t *f, const char *name, const accel_device_options_t *options) {
+    accel_error_t error = {0};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.bin", f->folder, name);
+    OK(accel_program_open(path, &f->program, &error));
+    OK(accel_device_open("inproc", options, &f->device, &error));
+    OK(accel_module_load(f->device, f->program, NULL, &f->module, &error));
+}
+
+static void close_card(fixture_t *f) {
+    accel_module_unload(f->module);
+    accel_device_close(f->device);
+    accel_program_close(f->program);
+    *f = (fixture_t){.folder = f->folder};
+}
+
+// --- One launch of prog_stream ---
+
+// what[8], data[8], result[8], in host memory that the card reaches.
+static accel_status_t launch(fixture_t *f, accel_stream_t *stream, uint64_t *memory, uint64_t mode,
+                             uint64_t number, accel_error_t *error) {
+    memory[0] = mode;
+    memory[1] = number;
+    accel_tensor_t inputs[2] = {
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .data = memory + 8, .bytes = BYTES}};
+    accel_tensor_t output = {.data = memory + 16, .bytes = BYTES};
+    return accel_stream_launch(stream, f->module, inputs, 2, &output, 1, error);
+}
+
+static uint64_t *make_memory(fixture_t *f, uint64_t seed) {
+    accel_error_t error = {0};
+    void *memory;
+    OK(accel_host_alloc(f->device, 3 * BYTES, &memory, &error));
+    uint64_t *numbers = memory;
+    for (uint64_t i = 0; i < 24; i++)
+        numbers[i] = seed * 100 + i;
+    return numbers;
+}
+
+static int check_result(const uint64_t *memory, uint64_t number) {
+    int failed = 0;
+    for (int i = 0; i < 7; i++)
+        CHECK(memory[16 + i] == 3 * memory[8 + i] + number);
+    CHECK(memory[23] == 8); // each launch finds the data of the file
+    return failed;
+}
+
+static uint64_t grown_sum(uint64_t bytes) {
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < bytes / 8; i += 512)
+        sum += i + 1;
+    return sum;
+}
+
+// --- Threads and streams share a module ---
+
+typedef struct worker {
+    fixture_t *f;
+    pthread_t thread;
+    uint64_t seed;
+    uint64_t *memory[STREAMS_EACH];
+    int failed;
+} worker_t;
+
+static int turn(worker_t *worker, accel_stream_t **streams, uint64_t round) {
+    accel_error_t error = {0};
+    int failed = 0;
+    for (int i = 0; i < STREAMS_EACH; i++)
+        CHECK(launch(worker->f, streams[i], worker->memory[i], 0, round + (uint64_t)i, &error) ==
+              ACCEL_OK);
+    for (int i = 0; i < STREAMS_EACH; i++) {
+        accel_tensor_t output = {0};
+        CHECK(accel_stream_wait(streams[i], UINT64_MAX, &error) == ACCEL_OK);
+        CHECK(accel_stream_output(streams[i], worker->f->module, 0, &output, NULL) == ACCEL_OK);
+        CHECK(output.dims[0] == 8 && output.data == worker->memory[i] + 16);
+        failed += check_result(worker->memory[i], round + (uint64_t)i);
+        uint64_t bytes = 65536 + (worker->seed << 16) + (round << 12);
+        CHECK(launch(worker->f, streams[i], worker->memory[i], 1, bytes, &error) == ACCEL_OK);
+        CHECK(accel_stream_wait(streams[i], UINT64_MAX, &error) == ACCEL_OK);
+        CHECK(worker->memory[i][16] == grown_sum(bytes));
+    }
+    return failed;
+}
+
+static void *work_in_streams(void *arg) {
+    worker_t *worker = arg;
+    accel_error_t error = {0};
+    accel_stream_t *streams[STREAMS_EACH] = {0};
+    int failed = 0;
+    for (int i = 0; i < STREAMS_EACH; i++)
+        CHECK(accel_stream_create(worker->f->device, NULL, &streams[i], &error) == ACCEL_OK);
+    for (uint64_t round = 0; failed == 0 && round < 30; round++)
+        failed += turn(worker, streams, round);
+    accel_stats_t stats = {0};
+    CHECK(accel_stream_stats(streams[0], worker->f->module, &stats) == ACCEL_OK);
+    CHECK(stats.hart_instructions > 100);
+    for (int i = 0; i < STREAMS_EACH; i++)
+        accel_stream_destroy(streams[i]);
+    worker->failed = failed;
+    return NULL;
+}
+
+static void run_workers(fixture_t *f, void *(*body)(void *arg)) {
+    worker_t workers[N_THREADS] = {0};
+    for (int i = 0; i < N_THREADS; i++) {
+        workers[i].f = f;
+        workers[i].seed = (uint64_t)i + 1;
+        for (int k = 0; k < STREAMS_EACH; k++)
+            workers[i].memory[k] = make_memory(f, (uint64_t)(i * STREAMS_EACH + k));
+    }
+    for (int i = 0; i < N_THREADS; i++)
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, body, &workers[i]), 0);
+    for (int i = 0; i < N_THREADS; i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    for (int i = 0; i < N_THREADS; i++) {
+        assert_int_equal(workers[i].failed, 0);
+        for (int k = 0; k < STREAMS_EACH; k++)
+            accel_host_free(f->device, workers[i].memory[k]);
+    }
+}
+
+static void streams_share_a_module(void **state) {
+    fixture_t *f = *state;
+    for (int background = 0; background < 2; background++) {
+        open_card(f, "stream",
+                  &(accel_device_options_t){.cores = 2, .background = background != 0});
+        run_workers(f, work_in_streams);
+        close_card(f);
+    }
+}
+
+static void *run_and_check(void *arg) {
+    worker_t *worker = arg;
+    int failed = 0;
+    for (uint64_t round = 0; failed == 0 && round < 60; round++) {
+        accel_error_t error = {0};
+        uint64_t what[2] = {0, round}, *data = worker->memory[0] + 8, result[8] = {0};
+        accel_tensor_t inputs[2] = {
+            {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = what, .bytes = 16},
+            {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .data = data, .bytes = BYTES}};
+        accel_tensor_t output = {.data = result, .bytes = BYTES};
+        CHECK(accel_run(worker->f->module, inputs, 2, &output, 1, &error) == ACCEL_OK);
+        for (int i = 0; i < 7; i++)
+            CHECK(result[i] == 3 * data[i] + round);
+        CHECK(result[7] == 8);
+    }
+    worker->failed = failed;
+    return NULL;
+}
+
+static void threads_run_one_module(void **state) {
+    fixture_t *f = *state;
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1});
+    run_workers(f, run_and_check);
+    close_card(f);
+}
+
+// --- Faults stay in their stream ---
+
+static void *fail_or_work(void *arg) {
+    worker_t *worker = arg;
+    accel_error_t error = {0};
+    accel_stream_t *stream = NULL;
+    int failed = 0;
+    CHECK(accel_stream_create(worker->f->device, NULL, &stream, &error) == ACCEL_OK);
+    for (uint64_t round = 0; failed == 0 && round < 20; round++) {
+        bool bad = worker->seed == 1 && round % 2 == 0;
+        CHECK(launch(worker->f, stream, worker->memory[0], bad ? 3 : 0, bad ? 0x7f00000000 : round,
+                     &error) == ACCEL_OK);
+        accel_status_t status = accel_stream_wait(stream, UINT64_MAX, &error);
+        CHECK(status == (bad ? ACCEL_CONTEXT_LOST : ACCEL_OK));
+        if (bad)
+            CHECK(strstr(error.text, "in node 'wrong' (Gather): no valid page at va") != NULL);
+        else
+            failed += check_result(worker->memory[0], round);
+    }
+    accel_stream_destroy(stream);
+    worker->failed = failed;
+    return NULL;
+}
+
+static void faults_stay_in_their_stream(void **state) {
+    fixture_t *f = *state;
+    for (int background = 0; background < 2; background++) {
+        open_card(f, "stream",
+                  &(accel_device_options_t){.cores = 1, .background = background != 0});
+        run_workers(f, fail_or_work);
+        close_card(f);
+    }
+}
+
+static void failures_travel_by_events(void **state) {
+    fixture_t *f = *state;
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+    accel_stream_t *bad, *next;
+    accel_event_t *event, *early;
+    accel_error_t error = {0};
+    uint64_t *memory = make_memory(f, 1), *other = make_memory(f, 2);
+    OK(accel_stream_create(f->device, NULL, &bad, &error));
+    OK(accel_stream_create(f->device, NULL, &next, &error));
+    OK(accel_event_record(bad, &early, &error)); // after nothing
+    OK(launch(f, bad, memory, 3, 0x7f00000000, &error));
+    OK(accel_event_record(bad, &event, &error));
+    OK(accel_stream_wait_event(next, event, &error));
+    assert_int_equal(accel_stream_wait(next, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
+    assert_non_null(strstr(error.text, "waited for by an event"));
+    OK(launch(f, next, other, 0, 5, &error)); // usable again
+    OK(accel_stream_wait(next, UINT64_MAX, &error));
+    assert_int_equal(check_result(other, 5), 0);
+    for (int i = 0; i < 2; i++) { // to each who asks
+        assert_int_equal(accel_event_wait(event, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
+        assert_non_null(strstr(error.text, "in node 'wrong' (Gather)"));
+    }
+    assert_int_equal(accel_stream_wait(bad, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
+    OK(accel_stream_wait(bad, UINT64_MAX, &error)); // told once
+    assert_int_equal(accel_event_wait(event, 0, &error), ACCEL_CONTEXT_LOST);
+    assert_int_equal(accel_stream_wait_event(next, event, &error), ACCEL_CONTEXT_LOST);
+    OK(accel_event_wait(early, 0, &error));
+    // A call that finds the failure of earlier work tells of it and does nothing.
+    accel_buffer_t *buffer;
+    OK(accel_buffer_create(f->device, BYTES, &buffer, &error));
+    OK(launch(f, bad, memory, 3, 0x7f00000000, &error));
+    while (accel_stream_write(bad, buffer, 0, memory, BYTES, &error) == ACCEL_OK)
+        continue;
+    assert_int_equal(error.status, ACCEL_CONTEXT_LOST);
+    OK(accel_stream_write(bad, buffer, 0, memory, BYTES, &error));
+    OK(accel_stream_wait(bad, UINT64_MAX, &error));
+    accel_buffer_destroy(buffer);
+    accel_event_destroy(event), accel_event_destroy(early);
+    accel_stream_destroy(bad), accel_stream_destroy(next);
+    accel_host_free(f->device, memory), accel_host_free(f->device, other);
+    close_card(f);
+}
+
+// --- Events ---
+
+enum { RING = 6, ROUNDS = 12 };
+
+// Numbers go round through card memory from stream to stream; the host waits once.
+static void events_order_rings(void **state) {
+    accel_error_t error = {0};
+    fixture_t *f = *state;
+    for (int background = 0; background < 2; background++) {
+        open_card(f, "stream",
+                  &(accel_device_options_t){.cores = 1, .background = background != 0});
+        accel_stream_t *streams[RING];
+        accel_buffer_t *buffer;
+        accel_event_t *event = NULL;
+        uint64_t *memory = make_memory(f, 3);
+        OK(accel_buffer_create(f->device, RING * BYTES, &buffer, &error));
+        for (int i = 0; i < RING; i++)
+            OK(accel_stream_create(f->device, NULL, &streams[i], &error));
+        OK(accel_stream_write(streams[0], buffer, 0, memory, BYTES, &error));
+        for (int i = 1; i <= RING * ROUNDS; i++) {
+            accel_stream_t *here = streams[i % RING];
+            OK(accel_event_record(streams[(i - 1) % RING], &event, &error));
+            OK(accel_stream_wait_event(here, event, &error));
+            accel_event_destroy(event); // the wait holds what it needs
+            OK(accel_stream_copy(here, buffer, (size_t)(i % RING) * BYTES, buffer,
+                                 (size_t)((i - 1) % RING) * BYTES, BYTES, &error));
+        }
+        OK(accel_stream_read(streams[0], memory + 16, buffer, 0, BYTES, &error));
+        OK(accel_stream_wait(streams[0], UINT64_MAX, &error));
+        assert_memory_equal(memory, memory + 16, BYTES);
+        for (int i = RING - 1; i >= 0; i--)
+            accel_stream_destroy(streams[i]);
+        accel_buffer_destroy(buffer);
+        accel_host_free(f->device, memory);
+        close_card(f);
+    }
+}
+
+// More events than a submission can name, and a wait that nothing follows.
+static void a_stream_waits_for_many(void **state) {
+    accel_error_t error = {0};
+    fixture_t *f = *state;
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+    accel_stream_t *streams[RING + 1];
+    accel_event_t *events[RING], *all;
+    accel_buffer_t *buffer;
+    uint64_t *memory = make_memory(f, 4);
+    OK(accel_buffer_create(f->device, RING * 8, &buffer, &error));
+    for (int i = 0; i <= RING; i++)
+        OK(accel_stream_create(f->device, NULL, &streams[i], &error));
+    for (int i = 0; i < RING; i++) {
+        OK(accel_stream_write(streams[i], buffer, (size_t)i * 8, memory + i, 8, &error));
+        OK(accel_event_record(streams[i], &events[i], &error));
+        OK(accel_stream_wait_event(streams[RING], events[i], &error));
+    }
+    OK(accel_event_record(streams[RING], &all, &error)); // stands for all of them
+    OK(accel_event_wait(all, UINT64_MAX, &error));
+    for (int i = 0; i < RING; i++)
+        OK(accel_event_wait(events[i], 0, &error));
+    OK(accel_stream_read(streams[RING], memory + 16, buffer, 0, RING * 8, &error));
+    OK(accel_stream_wait(streams[RING], UINT64_MAX, &error));
+    assert_memory_equal(memory, memory + 16, RING * 8);
+    for (int i = 0; i <= RING; i++)
+        accel_stream_destroy(streams[i]);
+    for (int i = 0; i < RING; i++) // events may outlive their streams
+        OK(accel_event_wait(events[i], 0, &error));
+    for (int i = 0; i < RING; i++)
+        accel_event_destroy(events[i]);
+    accel_event_destroy(all);
+    accel_buffer_destroy(buffer);
+    accel_host_free(f->device, memory);
+    close_card(f);
+}
+
+// The launch that needs memory is not the one that is waited for.
+static void suspended_launches_go_on(void **state) {
+    accel_error_t error = {0};
+    fixture_t *f = *state;
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+    accel_stream_t *streams[3];
+    accel_event_t *event;
+    uint64_t *memory[3];
+    for (int i = 0; i < 3; i++) {
+        memory[i] = make_memory(f, (uint64_t)i);
+        OK(accel_stream_create(f->device, NULL, &streams[i], &error));
+        if (i > 0) {
+            OK(accel_event_record(streams[i - 1], &event, &error));
+            OK(accel_stream_wait_event(streams[i], event, &error));
+            accel_event_destroy(event);
+        }
+        OK(launch(f, streams[i], memory[i], i < 2 ? 1 : 0, 1u << (20 + i), &error));
+    }
+    OK(accel_stream_wait(streams[2], UINT64_MAX, &error));
+    assert_true(memory[0][16] == grown_sum(1 << 20));
+    assert_true(memory[1][16] == grown_sum(1 << 21));
+    assert_int_equal(check_result(memory[2], 1 << 22), 0);
+    for (int i = 0; i < 3; i++) {
+        accel_stream_destroy(streams[i]);
+        accel_host_free(f->device, memory[i]);
+    }
+    close_card(f);
+}
+
+// --- Overlap ---
+
+// The launch ends only when a copy of another stream ends meanwhile. (The card's own memory has no
+// locks: ThreadSanitizer is right about it.)
+static void copies_overlap_launches(void **state) {
+#if defined(__SANITIZE_THREAD__)
+    (void)state;
+    skip();
+#else
+    fixture_t *f = *state;
+    accel_error_t error = {0};
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+    accel_stream_t *launches, *copies;
+    accel_buffer_t *flag;
+    uint64_t *memory = make_memory(f, 1);
+    OK(accel_buffer_create(f->device, BYTES, &flag, &error));
+    OK(accel_stream_create(f->device, NULL, &launches, &error));
+    OK(accel_stream_create(f->device, NULL, &copies, &error));
+    memory[0] = 2, memory[1] = 0, memory[2] = 4711;
+    accel_tensor_t inputs[2] = {
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .buffer = flag}};
+    accel_tensor_t output = {.data = memory + 16, .bytes = BYTES};
+    OK(accel_stream_launch(launches, f->module, inputs, 2, &output, 1, &error));
+    OK(accel_stream_write(copies, flag, 0, memory + 2, 8, &error));
+    OK(accel_stream_wait(launches, UINT64_MAX, &error));
+    assert_true(memory[16] == 4711);
+    accel_stream_destroy(launches), accel_stream_destroy(copies);
+    accel_buffer_destroy(flag);
+    accel_host_free(f->device, memory);
+    close_card(f);
+#endif
+}
+
+// --- Memory ---
+
+static uint64_t memory_free(const fixture_t *f) {
+    accel_device_info_t info;
+    assert_int_equal(accel_device_info(f->device, &info), ACCEL_OK);
+    return info.memory_free;
+}
+
+static void instances_are_bounded(void **state) {
+    fixture_t *f = *state;
+    enum { MANY = 200 };
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .memory_bytes = 16u << 20});
+    accel_stream_t *streams[MANY] = {0};
+    accel_error_t error = {0};
+    uint64_t *memory = make_memory(f, 1);
+    uint64_t before = memory_free(f);
+    int n = 0;
+    accel_status_t status = ACCEL_OK;
+    for (; n < MANY && status == ACCEL_OK; n++) {
+        status = accel_stream_create(f->device, NULL, &streams[n], &error);
+        if (status == ACCEL_OK)
+            status = launch(f, streams[n], memory, 0, 1, &error);
+        if (status == ACCEL_OK)
+            status = accel_stream_wait(streams[n], UINT64_MAX, &error);
+    }
+    assert_int_equal(status, ACCEL_NO_MEMORY);
+    assert_true(n > 4);
+    accel_stream_destroy(streams[0]); // its place is free now
+    streams[0] = NULL;
+    if (streams[n - 1] == NULL)
+        OK(accel_stream_create(f->device, NULL, &streams[n - 1], &error));
+    OK(launch(f, streams[n - 1], memory, 0, 2, &error));
+    OK(accel_stream_wait(streams[n - 1], UINT64_MAX, &error));
+    assert_int_equal(check_result(memory, 2), 0);
+    // A launch in a new stream says what the matter is.
+    for (int i = 0; i < n; i++)
+        accel_stream_destroy(streams[i]);
+    accel_module_unload(f->module);
+    OK(accel_module_load(f->device, f->program, NULL, &f->module, &error));
+    assert_true(memory_free(f) == before);
+    accel_buffer_t *rest;
+    accel_stream_t *one, *two;
+    OK(accel_stream_create(f->device, NULL, &one, &error));
+    OK(accel_stream_create(f->device, NULL, &two, &error));
+    OK(launch(f, one, memory, 0, 1, &error));
+    OK(accel_buffer_create(f->device, memory_free(f) - 8192, &rest, &error));
+    assert_int_equal(launch(f, two, memory, 0, 1, &error), ACCEL_NO_MEMORY);
+    assert_non_null(strstr(error.text, "runs in 1 streams already"));
+    accel_buffer_destroy(rest);
+    OK(launch(f, two, memory, 0, 1, &error));
+    accel_module_unload(f->module); // waits; before its streams
+    f->module = NULL;
+    accel_stream_destroy(one), accel_stream_destroy(two);
+    accel_host_free(f->device, memory);
+    close_card(f);
+}
+
+// --- Several cards ---
+
+static void cards_work_side_by_side(void **state) {
+    fixture_t *f = *state;
+    fixture_t cards[3];
+    accel_stream_t *streams[3];
+    uint64_t *memory[3];
+    accel_error_t error = {0};
+    for (int i = 0; i < 3; i++) {
+        cards[i] = *f;
+        open_card(&cards[i], "stream", &(accel_device_options_t){.cores = 1, .background = true});
+        memory[i] = make_memory(&cards[i], (uint64_t)i);
+        OK(accel_stream_create(cards[i].device, NULL, &streams[i], &error));
+    }
+    for (uint64_t round = 0; round < 20; round++) {
+        for (int i = 0; i < 3; i++)
+            OK(launch(&cards[i], streams[i], memory[i], 0, round, &error));
+        for (int i = 0; i < 3; i++) {
+            OK(accel_stream_wait(streams[i], UINT64_MAX, &error));
+            assert_int_equal(check_result(memory[i], round), 0);
+        }
+    }
+    // What is of one card is not taken on another.
+    accel_event_t *event;
+    OK(accel_event_record(streams[0], &event, &error));
+    assert_int_equal(accel_stream_wait_event(streams[1], event, &error), ACCEL_INVALID);
+    OK(accel_event_wait(event, UINT64_MAX, &error));
+    accel_event_destroy(event);
+    assert_int_equal(launch(&cards[0], streams[1], memory[0], 0, 0, &error), ACCEL_INVALID);
+    for (int i = 0; i < 3; i++) {
+        accel_stream_destroy(streams[i]);
+        accel_host_free(cards[i].device, memory[i]);
+        close_card(&cards[i]);
+    }
+}
+
+static void options_are_checked(void **state) {
+    fixture_t *f = *state;
+    accel_stream_t *stream;
+    accel_error_t error = {0};
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1});
+    const accel_stream_options_t wrong[] = {{.share = 10},
+                                            {.service_class = ACCEL_SERVICE_FIXED},
+                                            {.service_class = ACCEL_SERVICE_BURST, .share = 101},
+                                            {.service_class = (accel_service_t)3, .share = 1}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(accel_stream_create(f->device, &wrong[i], &stream, &error), ACCEL_INVALID);
+        assert_null(stream);
+    }
+    OK(accel_stream_create(f->device, &(accel_stream_options_t){0}, &stream, &error));
+    assert_int_equal(accel_stream_output(stream, f->module, 0, &(accel_tensor_t){0}, &error),
+                     ACCEL_NOT_FOUND);
+    accel_stream_destroy(stream);
+    close_card(f);
+}
+
+int main(int argc, char **argv) {
+    fixture_t fixture = {.folder = argc > 1 ? argv[1] : "."};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(streams_share_a_module, &fixture),
+        cmocka_unit_test_prestate(threads_run_one_module, &fixture),
+        cmocka_unit_test_prestate(faults_stay_in_their_stream, &fixture),
+        cmocka_unit_test_prestate(failures_travel_by_events, &fixture),
+        cmocka_unit_test_prestate(events_order_rings, &fixture),
+        cmocka_unit_test_prestate(a_stream_waits_for_many, &fixture),
+        cmocka_unit_test_prestate(suspended_launches_go_on, &fixture),
+        cmocka_unit_test_prestate(copies_overlap_launches, &fixture),
+        cmocka_unit_test_prestate(instances_are_bounded, &fixture),
+        cmocka_unit_test_prestate(cards_work_side_by_side, &fixture),
+        cmocka_unit_test_prestate(options_are_checked, &fixture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
