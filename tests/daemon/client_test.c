@@ -291,7 +291,7 @@ static void copies_go_through_host_memory(void **state) {
     accel_stream_t *stream = NULL;
     accel_buffer_t *buffer = NULL;
     void *from, *to;
-    OK(accel_stream_create(device, &stream, &f->error));
+    OK(accel_stream_create(device, NULL, &stream, &f->error));
     OK(accel_buffer_create(device, BYTES, &buffer, &f->error));
     OK(accel_host_alloc(device, BYTES, &from, &f->error));
     OK(accel_host_alloc(device, BYTES, &to, &f->error));
@@ -319,7 +319,7 @@ static void a_daemon_that_dies_is_told(void **state) {
     accel_stream_t *stream = NULL;
     void *memory;
     OK(accel_module_load(device, program, NULL, &module, &f->error));
-    OK(accel_stream_create(device, &stream, &f->error));
+    OK(accel_stream_create(device, NULL, &stream, &f->error));
     OK(accel_run(module, NULL, 0, NULL, 0, &f->error));
     assert_int_equal(kill(f->served.pid, SIGKILL), 0);
     assert_int_equal(waitpid(f->served.pid, NULL, 0), f->served.pid);
