@@ -55,8 +55,7 @@ status_t port_user_create(port_user_log_t log, void *log_user, port_user_t **out
     port->log_user = log_user;
     if (pthread_rwlock_init(&port->regions_lock, NULL) != 0 ||
         pthread_mutex_init(&port->irq_lock, NULL) != 0 ||
-        pthread_cond_init(&port->irq_idle, NULL) != 0 ||
-        port_user_works_init(port) != STATUS_OK) {
+        pthread_cond_init(&port->irq_idle, NULL) != 0 || port_user_works_init(port) != STATUS_OK) {
         free(port);
         return STATUS_NO_MEMORY;
     }
