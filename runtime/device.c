@@ -167,7 +167,7 @@ accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_de
 accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
                                  accel_device_t **out_device, accel_error_t *error) {
     static const accel_device_options_t defaults;
-    rt_client_t client;
+    rt_client_t client = {0};
     *out_device = NULL;
     RT_TRY(open_client(kind != NULL ? kind : "auto", options != NULL ? options : &defaults, &client,
                        error));
