@@ -87,7 +87,7 @@ static bool fits(const contraction_shape_t *s, contraction_tiling_t *t, const is
     // What the inner loop moves wants two slots, so that copies overlap with products.
     bool split_k = t->tk < s->k;
     t->lm_bytes += (split_k || t->n_outer ? a_bytes(s, t) : 0) +
-                   (split_k || !t->n_outer ? b_bytes(s, t) : 0) + c;
+                   (split_k || !t->n_outer ? b_bytes(s, t) : 0) + c + res;
     return t->lm_bytes <= p->lm_bytes;
 }
 
