@@ -181,9 +181,10 @@ static void zero_borders(tile_t *t, const chain_t *c, const task_t *task) {
 
 // Rows of a tile; fewer than the tiling's where that gives every core of an unknown number some.
 static const ir_expr_t *tile_rows(tile_t *t, const chain_t *c) {
-    const ir_expr_t *rows = ir_const(t->m, c->tiling.toh), *cores = tile_cores(t);
+    const ir_expr_t *rows = ir_const(t->m, c->tiling.toh);
     int64_t all = c->shape.images * chain_last(&c->shape)->oh;
-    if (t->profile->cores > 0 || !cores)
+    const ir_expr_t *cores = t->profile->cores == 0 ? tile_cores(t) : NULL;
+    if (!cores)
         return rows;
     return ir_min(t->m, rows, ir_ceildiv(t->m, ir_const(t->m, all), cores));
 }

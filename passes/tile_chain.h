@@ -75,6 +75,9 @@ bool chain_has_column_border(const chain_stage_t *stage);
 // Reads ops (convolutions, each followed by its epilogue) as a chain; false when they are none that
 // the template can do. Scattered sides are the caller's to set.
 bool chain_read(size_t n_ops, const ir_op_t *const *ops, chain_shape_t *out);
+// Sets each stage's cols and used_ow, from the last stage back to the first: a tile spans whole
+// rows.
+void chain_set_columns(chain_shape_t *s);
 // Modelled cycles of one stage as a kernel of its own; UINT64_MAX when no tiling fits.
 uint64_t chain_stage_alone(const chain_shape_t *s, size_t stage, const isa_profile_t *profile);
 

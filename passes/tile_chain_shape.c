@@ -92,8 +92,7 @@ static bool read_epilogue(const ir_op_t *op, const ir_value_t *tail, chain_stage
 
 // --- Chains --------------------------------------------------------------------------------------
 
-// Columns from the last stage back to the first: the input in LM spans whole rows.
-static void set_columns(chain_shape_t *s) {
+void chain_set_columns(chain_shape_t *s) {
     int64_t used = chain_last(s)->ow;
     for (size_t i = s->n_stages; i-- > 0;) {
         chain_stage_t *stage = &s->stage[i];
@@ -142,7 +141,7 @@ bool chain_read(size_t n_ops, const ir_op_t *const *ops, chain_shape_t *out) {
     }
     if (out->n_stages == 0 || !set_ends(out))
         return false;
-    set_columns(out);
+    chain_set_columns(out);
     out->res_is_x = keeps_place(out) && chain_last(out)->res == ir_operand(out->stage[0].conv, 0);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "passes/tile_chain.h"
 #include "passes/tile_contraction.h"
 #include "passes/tile_window_search.h"
 
@@ -152,10 +153,82 @@ static void windows_are_near_the_best(void **state) {
     }
 }
 
+// --- Chains
+// -------------------------------------------------------------------------------------------
+
+static chain_stage_t random_stage(uint64_t *r, bool depthwise, int64_t k, int64_t ih, int64_t iw) {
+    static const int64_t channels[] = {16, 24, 32, 64, 96, 144, 192, 384};
+    chain_stage_t c = {.act = "none", .depthwise = depthwise, .ih = ih, .iw = iw, .k = k};
+    c.kh = c.kw = depthwise || next_random(r) % 4 == 0 ? 3 : 1;
+    c.sh = c.sw = depthwise ? between(r, 1, 2) : 1;
+    c.dh = c.dw = 1;
+    c.pad_h = c.pad_w = c.kh / 2;
+    c.border = c.kh > 1;
+    c.n = depthwise ? k : pick(r, 8, channels);
+    c.oh = (ih - 1) / c.sh + 1;
+    c.ow = (iw - 1) / c.sw + 1;
+    return c;
+}
+
+static chain_shape_t random_chain(uint64_t *r) {
+    chain_shape_t s = {.images = between(r, 1, 2), .has_head = true, .has_tail = true};
+    int64_t k = between(r, 1, 8) * 16, ih = between(r, 7, 40), iw = between(r, 7, 40);
+    s.has_head = next_random(r) % 4 != 0;
+    s.has_tail = !s.has_head || next_random(r) % 4 != 0;
+    const bool depthwise[3] = {false, true, false}, has[3] = {s.has_head, true, s.has_tail};
+    for (int i = 0; i < 3; i++) {
+        if (!has[i])
+            continue;
+        chain_stage_t *c = &s.stage[s.n_stages++];
+        *c = random_stage(r, depthwise[i], k, ih, iw);
+        k = c->n;
+        ih = c->oh;
+        iw = c->ow;
+    }
+    s.inner = s.stage[0].n;
+    if (!s.has_head)
+        s.inner = s.stage[0].k;
+    chain_set_columns(&s);
+    return s;
+}
+
+static uint64_t best_chain(const chain_shape_t *s, const isa_profile_t *p) {
+    uint64_t best = UINT64_MAX;
+    int64_t granule = s->has_head ? contraction_panel(s->inner) : 16;
+    for (int64_t te = granule; te < s->inner + granule; te += granule)
+        for (int64_t toh = 1; toh <= chain_last(s)->oh; toh++)
+            for (int resident = 0; resident < 2; resident++) {
+                chain_tiling_t t = {.toh = toh, .te = te, .resident = resident};
+                t.te = te > s->inner ? s->inner : te;
+                uint64_t cycles = chain_cost(s, &t, p);
+                best = cycles < best ? cycles : best;
+            }
+    return best;
+}
+
+static void chains_are_near_the_best(void **state) {
+    (void)state;
+    for (size_t i = 0; i < isa_n_profiles; i++) {
+        uint64_t random = 0x94d049bb133111ebu;
+        for (int k = 0; k < SHAPES; k++) {
+            chain_shape_t s = random_chain(&random);
+            chain_tiling_t t;
+            uint64_t best = best_chain(&s, &isa_profiles[i]);
+            bool found = chain_search(&s, &isa_profiles[i], &t);
+            assert_int_equal(found, best != UINT64_MAX);
+            if (found && t.cycles * 100 > best * 115)
+                fail_msg("%s, shape %d: inner %" PRId64 ", %" PRId64 " rows: chosen %" PRIu64
+                         ", best %" PRIu64,
+                         isa_profiles[i].name, k, s.inner, chain_last(&s)->oh, t.cycles, best);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contractions_are_near_the_best),
         cmocka_unit_test(windows_are_near_the_best),
+        cmocka_unit_test(chains_are_near_the_best),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
