@@ -203,12 +203,15 @@ _Static_assert(sizeof(isa_context_t) == 64, "context descriptor");
 #define ISA_SAVE_RECORD_BYTES 24576u
 #define ISA_SAVE_QUEUE_DEPTH  16u
 
+#define ISA_SAVE_REASON_HEAP      1u
+#define ISA_SAVE_REASON_PREEMPTED 2u // by PREEMPT or its quantum
+
 typedef struct isa_save_header {
     uint64_t magic;
     uint64_t profile_hash;
     uint32_t cores, launch; // cores 0: stopped between packets of the command buffer, no gang
     uint32_t lm_bytes, record_bytes;
-    uint32_t reason;           // 1 heap, 2 preempted
+    uint32_t reason;           // ISA_SAVE_REASON_*
     uint32_t wants;            // core that made the heap call
     uint64_t need;             // bytes of heap
     uint64_t stats_va, log_va; // the buffers in force
@@ -216,7 +219,10 @@ typedef struct isa_save_header {
     uint64_t token;     // of PREEMPT
     uint64_t ib_offset; // of the packet in the command buffer that was in work
     uint64_t ib_va;     // of the command buffer
-    uint64_t reserved[3];
+    // Of SRAM, from its start, behind the last core: 0 unless the program wrote there. SAVE_BYTES
+    // does not count them.
+    uint64_t sram_bytes;
+    uint64_t reserved[2];
 } isa_save_header_t;
 
 #define ISA_SAVE_CORE_RUNNING 0u

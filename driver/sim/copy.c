@@ -6,6 +6,8 @@
 #include "driver/sim/card.h"
 
 #define BOUNCE_BYTES 16384u
+// So much is moved between two looks at what others want of the node.
+#define PIECE_BYTES (UINT64_C(1) << 20)
 
 // Where a piece of one end stands. A host that cannot be mapped has no `host` pointer and is
 // reached by DMA.
@@ -17,11 +19,16 @@ typedef struct piece {
 static bool end_piece(sim_node_t *node, const sim_end_t *end, uint64_t offset, uint64_t wanted,
                       isa_access_t access, piece_t *out_piece, sim_fault_t *fault) {
     sim_card_t *card = node->card;
-    uint64_t address = end->address + offset, run = 0;
+    uint64_t address = end->address + offset, run = 0, page;
+    wanted = wanted < PIECE_BYTES ? wanted : PIECE_BYTES;
     *out_piece = (piece_t){NULL, wanted};
     *fault = (sim_fault_t){ISA_FAULT_PACKET_BUS, access, address, 0};
     switch (end->where) {
     case SIM_WHERE_CARD:
+        if (sim_ecc_find(&card->ecc, address, wanted, &page)) {
+            *fault = (sim_fault_t){ISA_FAULT_ECC, access, address, page};
+            return false;
+        }
         out_piece->host = sim_mem_at(&card->mem, address, wanted);
         return out_piece->host != NULL;
     case SIM_WHERE_HOST:
@@ -38,8 +45,11 @@ static bool end_piece(sim_node_t *node, const sim_end_t *end, uint64_t offset, u
     return false;
 }
 
-static bool stopping(sim_node_t *node) {
-    return atomic_load_explicit(&node->card->stopping, memory_order_relaxed);
+// False: the thread has to leave.
+static bool go_on(sim_node_t *node, sim_fault_t *fault) {
+    *fault = (sim_fault_t){.cause = ISA_FAULT_NONE};
+    sim_node_sync_point(node);
+    return !sim_node_wants(node, SIM_WANT_ABORT);
 }
 
 // One row moves in pieces that both ends have in one stretch.
@@ -47,9 +57,10 @@ static bool copy_row(sim_node_t *node, const sim_end_t *dst, const sim_end_t *sr
                      sim_fault_t *fault) {
     sim_bus_t *bus = &node->card->bus;
     uint8_t bounce[BOUNCE_BYTES];
-    for (uint64_t at = 0; at < bytes && !stopping(node);) {
+    for (uint64_t at = 0; at < bytes;) {
         piece_t from, to;
-        if (!end_piece(node, src, at, bytes - at, ISA_ACCESS_READ, &from, fault) ||
+        if (!go_on(node, fault) ||
+            !end_piece(node, src, at, bytes - at, ISA_ACCESS_READ, &from, fault) ||
             !end_piece(node, dst, at, from.bytes, ISA_ACCESS_WRITE, &to, fault))
             return false;
         uint64_t n = to.bytes < from.bytes ? to.bytes : from.bytes;
@@ -78,7 +89,7 @@ bool sim_copy_rows(sim_node_t *node, sim_end_t dst, sim_end_t src, uint64_t byte
                    sim_fault_t *out_fault) {
     if (rows > 1 && dst.pitch == bytes && src.pitch == bytes && bytes <= UINT64_MAX / rows)
         bytes *= rows, rows = 1; // one long row
-    for (uint32_t row = 0; row < rows && !stopping(node); row++) {
+    for (uint32_t row = 0; row < rows; row++) {
         if (!copy_row(node, &dst, &src, bytes, out_fault))
             return false;
         dst.address += dst.pitch;
@@ -104,9 +115,10 @@ static void fill_piece(uint8_t *to, uint64_t n, uint64_t pattern, uint64_t offse
 static bool fill_row(sim_node_t *node, const sim_end_t *dst, uint64_t pattern, uint64_t bytes,
                      sim_fault_t *fault) {
     uint8_t bounce[BOUNCE_BYTES];
-    for (uint64_t at = 0; at < bytes && !stopping(node);) {
+    for (uint64_t at = 0; at < bytes;) {
         piece_t to;
-        if (!end_piece(node, dst, at, bytes - at, ISA_ACCESS_WRITE, &to, fault))
+        if (!go_on(node, fault) ||
+            !end_piece(node, dst, at, bytes - at, ISA_ACCESS_WRITE, &to, fault))
             return false;
         uint64_t n = to.bytes;
         if (to.host != NULL) {
@@ -124,7 +136,7 @@ static bool fill_row(sim_node_t *node, const sim_end_t *dst, uint64_t pattern, u
 
 bool sim_fill_rows(sim_node_t *node, sim_end_t dst, uint64_t pattern, uint64_t bytes, uint32_t rows,
                    sim_fault_t *out_fault) {
-    for (uint32_t row = 0; row < rows && !stopping(node); row++) {
+    for (uint32_t row = 0; row < rows; row++) {
         if (!fill_row(node, &dst, pattern, bytes, out_fault))
             return false;
         dst.address += dst.pitch;

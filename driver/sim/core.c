@@ -36,14 +36,20 @@ static void *resolve_lm(sim_core_t *core, uint64_t va, isa_access_t access, uint
     return core->lm + offset;
 }
 
-static void *resolve_sram(sim_card_t *card, uint64_t va, isa_access_t access, uint64_t *out_run,
-                          sim_fault_t *fault) {
+static void *resolve_sram(sim_card_t *card, uint64_t va, uint64_t wanted, isa_access_t access,
+                          uint64_t *out_run, sim_fault_t *fault) {
     uint64_t offset = va - ISA_SRAM_BASE;
     if (offset >= card->sram.bytes)
         return no_space(va, access, fault);
-    if (access == ISA_ACCESS_WRITE && !atomic_load_explicit(&card->sram_used, memory_order_relaxed))
-        atomic_store_explicit(&card->sram_used, true, memory_order_relaxed);
-    *out_run = card->sram.bytes - offset;
+    uint64_t run = card->sram.bytes - offset;
+    if (access == ISA_ACCESS_WRITE) { // no more than is asked for, since it is counted as used
+        run = run < wanted ? run : wanted;
+        uint64_t used = atomic_load_explicit(&card->sram_used, memory_order_relaxed);
+        while (used < offset + run &&
+               !atomic_compare_exchange_weak(&card->sram_used, &used, offset + run)) {
+        }
+    }
+    *out_run = run;
     return card->sram.base + offset;
 }
 
@@ -52,7 +58,7 @@ void *sim_core_resolve(sim_core_t *core, uint64_t va, uint64_t wanted, isa_acces
     if (va - ISA_LM_BASE < ISA_LM_WINDOW)
         return resolve_lm(core, va, access, out_run, out_fault);
     if (engine && va - ISA_SRAM_BASE < ISA_SRAM_WINDOW)
-        return resolve_sram(core->gang->card, va, access, out_run, out_fault);
+        return resolve_sram(core->gang->card, va, wanted, access, out_run, out_fault);
     return sim_mmu_resolve(&core->gang->run->space, &core->tlb, va, wanted, access, out_run,
                            out_fault);
 }
@@ -87,41 +93,61 @@ static void hart_fault(sim_core_t *core) {
     sim_core_fault(core, ISA_FAULT_ENGINE_HART, UINT16_MAX, &copy);
 }
 
-void sim_core_run(sim_core_t *core) {
-    sim_gang_t *gang = core->gang;
+// Instructions that the hart may run now; 0: the quantum is used up.
+static uint64_t budget_of(const sim_core_t *core) {
+    const sim_gang_t *gang = core->gang;
     uint64_t budget = gang->n_threads < gang->n_cores ? SLICE_SHARED : SLICE_ALONE;
+    if (core->instruction_limit == UINT64_MAX)
+        return core->spent ? 0 : budget;
+    uint64_t done = sim_hart_instret(core->hart) - core->instret_base;
+    if (core->spent || done >= core->instruction_limit)
+        return 0;
+    uint64_t left = core->instruction_limit - done;
+    return left < budget ? left : budget;
+}
+
+// One call of the hart; true: the slice goes on.
+static bool run_some(sim_core_t *core, uint64_t budget) {
     sim_fault_t breakpoint = {.cause = ISA_FAULT_BREAKPOINT};
-    atomic_fetch_add_explicit(&gang->run->node->heartbeat, 1, memory_order_relaxed);
-    for (;;) {
-        switch (sim_hart_run(core->hart, budget)) {
-        case SIM_STOP_ECALL:
-            // Marks are frequent, and neither they nor an end look at LM.
-            if (sim_hart_x(core->hart, REG_A7) == ISA_ECALL_LOG ||
-                sim_hart_x(core->hart, REG_A7) == ISA_ECALL_HEAP)
-                sim_issue_settle(core);
-            if (!sim_ecall(core))
-                return;
-            break;
-        case SIM_STOP_EBREAK:
-            sim_core_fault(core, ISA_FAULT_ENGINE_HART, UINT16_MAX, &breakpoint);
-            return;
-        case SIM_STOP_FAULT:
-            hart_fault(core);
-            return;
-        case SIM_STOP_NONE:
-        case SIM_STOP_BUDGET:
-        case SIM_STOP_BLOCKED:
-        case SIM_STOP_REQUEST:
-            return;
-        }
+    switch (sim_hart_run(core->hart, budget)) {
+    case SIM_STOP_ECALL:
+        // Marks are frequent, and neither they nor an end look at LM.
+        if (sim_hart_x(core->hart, REG_A7) == ISA_ECALL_LOG ||
+            sim_hart_x(core->hart, REG_A7) == ISA_ECALL_HEAP)
+            sim_issue_settle(core);
+        return sim_ecall(core);
+    case SIM_STOP_EBREAK:
+        sim_core_fault(core, ISA_FAULT_ENGINE_HART, UINT16_MAX, &breakpoint);
+        return false;
+    case SIM_STOP_FAULT:
+        hart_fault(core);
+        return false;
+    case SIM_STOP_NONE:
+    case SIM_STOP_BUDGET:
+    case SIM_STOP_BLOCKED:
+    case SIM_STOP_REQUEST:
+        break;
     }
+    return false;
+}
+
+void sim_core_run(sim_core_t *core) {
+    uint64_t budget;
+    sim_core_beat(core);
+    do {
+        budget = budget_of(core);
+    } while (budget != 0 && run_some(core, budget));
+    bool waits = core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&core->gang->epoch);
+    bool over = core->state == SIM_CORE_ENDED || core->state == SIM_CORE_HEAP;
+    if (!waits && !over && budget_of(core) == 0)
+        sim_gang_core_expired(core->gang, core);
 }
 
 // --- Launch ---
 
 // Decoded code and translations stay from launch to launch while they are good: a model's whole
 // program would otherwise be decoded for every inference.
-static void check_caches(sim_core_t *core) {
+void sim_core_check_caches(sim_core_t *core) {
     const sim_space_t *space = &core->gang->run->space;
     uint64_t code = atomic_load(&space->mmu->code_generation);
     uint64_t data = atomic_load(&space->mmu->generation);
@@ -136,12 +162,26 @@ static void check_caches(sim_core_t *core) {
     core->code_asid = space->asid;
 }
 
+static void quantum_begin(sim_core_t *core) {
+    const sim_run_t *run = core->gang->run;
+    uint32_t cpi = core->gang->card->profile->hart_cpi_256;
+    core->spent = core->expired = false;
+    core->cycle_limit = core->instruction_limit = UINT64_MAX;
+    if (run->quantum == 0)
+        return;
+    // Between packets the run stops at the quantum: something of it is left here.
+    uint64_t left = run->quantum > run->spent ? run->quantum - run->spent : 1;
+    core->cycle_limit = left;
+    if (cpi != 0 && left < UINT64_MAX / 256)
+        core->instruction_limit = (left * 256 + cpi - 1) / cpi;
+}
+
 void sim_core_clear(sim_core_t *core) {
     uint64_t used = atomic_load(&core->engine.lm_used);
     memset(core->lm, 0, used > core->lm_hart ? used : core->lm_hart);
     atomic_store(&core->engine.lm_used, 0);
     sim_issue_forget(core);
-    check_caches(core);
+    sim_core_check_caches(core);
     memset(core->desc, 0, sizeof core->desc);
     memset(core->tickets, 0, sizeof core->tickets);
     memset(core->after, 0, sizeof core->after);
@@ -151,6 +191,7 @@ void sim_core_clear(sim_core_t *core) {
     core->fallbacks_base = sim_core_fallbacks(core);
     core->counts = core->marked = (sim_core_counts_t){0};
     core->state = SIM_CORE_READY;
+    quantum_begin(core);
 }
 
 void sim_core_start(sim_core_t *core, const isa_ib_launch_t *packet, uint32_t n_cores) {

@@ -51,6 +51,12 @@ typedef struct sim_core {
     sim_engine_ctx_t engine;
     bool engine_open;
 
+    // The quantum of the run: what is left of it at the gang's start.
+    uint64_t cycle_limit, instruction_limit; // of an engine and of the hart; UINT64_MAX: none
+    bool spent;                              // an engine reached its limit
+    bool expired;                            // parked until the gang is continued
+    _Atomic uint64_t beats;                  // slices and issues: HEARTBEAT; its own thread counts
+
     uint64_t heap_need;
     uint64_t onnx_node;                    // last mark, or all ones
     uint64_t instret_base, fallbacks_base; // of the hart and the engines at the launch's start
@@ -65,9 +71,14 @@ void sim_core_start(sim_core_t *core, const isa_ib_launch_t *packet, uint32_t n_
 // Before a launch or resume: forgets translations that are no longer good; clears LM, tickets,
 // descriptors and counts.
 void sim_core_clear(sim_core_t *core);
+void sim_core_check_caches(sim_core_t *core); // the first of these alone
 // One slice.
 void sim_core_run(sim_core_t *core);
 uint64_t sim_core_pc(const sim_core_t *core);
+static inline void sim_core_beat(sim_core_t *core) {
+    uint64_t beats = atomic_load_explicit(&core->beats, memory_order_relaxed);
+    atomic_store_explicit(&core->beats, beats + 1, memory_order_relaxed);
+}
 void sim_core_fault(sim_core_t *core, uint32_t engine, uint32_t insn, const sim_fault_t *fault);
 
 // Memory as the hart (LM and page tables) and an engine (SRAM too) see it.

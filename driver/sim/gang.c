@@ -21,24 +21,29 @@ static void wait_until(sim_gang_t *gang, moved_fn_t moved, uint64_t seen) {
             return;
         CPU_PAUSE();
     }
-    (void)pthread_mutex_lock(&gang->lock);
+    (void)pthread_mutex_lock(&gang->sleep_lock);
     atomic_fetch_add(&gang->sleepers, 1);
     while (!moved(gang, seen))
-        (void)pthread_cond_wait(&gang->change, &gang->lock);
+        (void)pthread_cond_wait(&gang->change, &gang->sleep_lock);
     atomic_fetch_sub(&gang->sleepers, 1);
-    (void)pthread_mutex_unlock(&gang->lock);
+    (void)pthread_mutex_unlock(&gang->sleep_lock);
 }
 
 static void wake(sim_gang_t *gang) {
     if (atomic_load(&gang->sleepers) == 0)
         return;
-    (void)pthread_mutex_lock(&gang->lock);
+    (void)pthread_mutex_lock(&gang->sleep_lock);
     (void)pthread_cond_broadcast(&gang->change);
-    (void)pthread_mutex_unlock(&gang->lock);
+    (void)pthread_mutex_unlock(&gang->sleep_lock);
+}
+
+static uint32_t wanted(const sim_gang_t *gang) {
+    return atomic_load(&gang->run->node->want) & gang->heeds;
 }
 
 static bool epoch_moved(sim_gang_t *gang, uint64_t seen) {
-    return atomic_load(&gang->epoch) != seen || atomic_load(&gang->stop) != SIM_HALT_NONE;
+    return atomic_load(&gang->epoch) != seen || atomic_load(&gang->stop) != SIM_HALT_NONE ||
+           wanted(gang) != 0;
 }
 
 static bool job_moved(sim_gang_t *gang, uint64_t seen) {
@@ -50,7 +55,54 @@ static bool workers_done(sim_gang_t *gang, uint64_t seen) {
     return atomic_load(&gang->working) == 0;
 }
 
+// --- What others want ---
+
+void sim_gang_poke(sim_gang_t *gang) {
+    uint32_t n = atomic_load(&gang->n_made);
+    for (uint32_t i = 0; i < n; i++)
+        sim_hart_request(gang->cores[i]->hart);
+    wake(gang);
+}
+
+bool sim_gang_is_worker(const sim_gang_t *gang) {
+    uint32_t n = atomic_load(&gang->n_workers);
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++)
+        found |= pthread_equal(gang->workers[i], pthread_self()) != 0;
+    return found;
+}
+
+uint64_t sim_gang_beats(const sim_gang_t *gang) {
+    uint64_t sum = 0;
+    uint32_t n = atomic_load(&gang->n_made);
+    for (uint32_t i = 0; i < n; i++)
+        sum += atomic_load_explicit(&gang->cores[i]->beats, memory_order_relaxed);
+    return sum;
+}
+
+void sim_gang_power_on(sim_gang_t *gang) {
+    uint32_t n = atomic_load(&gang->n_made);
+    for (uint32_t i = 0; i < n; i++)
+        atomic_store_explicit(&gang->cores[i]->beats, 0, memory_order_relaxed);
+}
+
+// True: the gang has to stop.
+static bool heed(sim_gang_t *gang) {
+    uint32_t want = wanted(gang);
+    if (UNLIKELY(want != 0))
+        sim_gang_stop(gang, (want & SIM_WANT_ABORT) != 0     ? SIM_HALT_QUIT
+                            : (want & SIM_WANT_PREEMPT) != 0 ? SIM_HALT_PREEMPT
+                                                             : SIM_HALT_SYNC);
+    return atomic_load(&gang->stop) != SIM_HALT_NONE;
+}
+
 // --- Cores of one thread ---
+
+// Has nothing to do until others do something.
+static bool is_parked(const sim_gang_t *gang, const sim_core_t *core) {
+    return core->expired ||
+           (core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&gang->epoch));
+}
 
 static void run_share(sim_gang_t *gang, uint32_t first) {
     for (;;) {
@@ -58,14 +110,12 @@ static void run_share(sim_gang_t *gang, uint32_t first) {
         bool alive = false, ran = false;
         for (uint32_t i = first; i < gang->n_cores; i += gang->n_threads) {
             sim_core_t *core = gang->cores[i];
-            if (atomic_load_explicit(&gang->card->stopping, memory_order_relaxed))
-                sim_gang_stop(gang, SIM_HALT_QUIT);
-            if (atomic_load(&gang->stop) != SIM_HALT_NONE)
+            if (heed(gang))
                 return;
             if (core->state == SIM_CORE_ENDED)
                 continue;
             alive = true;
-            if (core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&gang->epoch))
+            if (is_parked(gang, core))
                 continue;
             sim_core_run(core);
             ran = true;
@@ -100,16 +150,16 @@ static void *worker(void *arg) {
 
 // Worker i runs cores i, i + threads, ...; the caller's thread is number 0.
 static bool workers_start(sim_gang_t *gang, uint32_t n_threads) {
-    while (gang->n_workers + 1 < n_threads) {
+    for (uint32_t n = atomic_load(&gang->n_workers); n + 1 < n_threads; n++) {
         worker_start_t *start = malloc(sizeof *start);
         if (start == NULL)
             return false;
-        *start = (worker_start_t){gang, gang->n_workers + 1, atomic_load(&gang->job)};
-        if (pthread_create(&gang->workers[gang->n_workers], NULL, worker, start) != 0) {
+        *start = (worker_start_t){gang, n + 1, atomic_load(&gang->job)};
+        if (pthread_create(&gang->workers[n], NULL, worker, start) != 0) {
             free(start);
             return false;
         }
-        gang->n_workers++;
+        atomic_store(&gang->n_workers, n + 1);
     }
     return true;
 }
@@ -117,13 +167,37 @@ static bool workers_start(sim_gang_t *gang, uint32_t n_threads) {
 // --- Barriers and stops ---
 
 void sim_gang_stop(sim_gang_t *gang, sim_halt_t why) {
-    uint32_t none = SIM_HALT_NONE;
-    // A fault outweighs a heap call that came first; nothing outweighs a fault or the card's end.
-    if (!atomic_compare_exchange_strong(&gang->stop, &none, why) && none == SIM_HALT_HEAP)
-        atomic_store(&gang->stop, why);
+    uint32_t before = atomic_load(&gang->stop);
+    while (before < (uint32_t)why &&
+           !atomic_compare_exchange_weak(&gang->stop, &before, (uint32_t)why)) {
+    }
     for (uint32_t i = 0; i < gang->n_cores; i++)
         sim_hart_request(gang->cores[i]->hart);
     wake(gang);
+}
+
+typedef struct gathered {
+    uint32_t arrived, ended, expired, all;
+} gathered_t;
+
+#define GATHERED_ARRIVED (UINT64_C(1) << 0)
+#define GATHERED_ENDED   (UINT64_C(1) << 16)
+#define GATHERED_EXPIRED (UINT64_C(1) << 32)
+
+static gathered_t gather(sim_gang_t *gang, uint64_t what) {
+    uint64_t sum = atomic_fetch_add(&gang->gathered, what) + what;
+    gathered_t gathered = {
+        .arrived = sum & 0xffff, .ended = sum >> 16 & 0xffff, .expired = sum >> 32 & 0xffff};
+    gathered.all = gathered.arrived + gathered.ended + gathered.expired;
+    return gathered;
+}
+
+// True: nobody can go on in this quantum.
+static bool all_expired(sim_gang_t *gang, gathered_t gathered) {
+    if (gathered.expired == 0 || gathered.all < gang->n_cores)
+        return false;
+    sim_gang_stop(gang, SIM_HALT_EXPIRED);
+    return true;
 }
 
 static bool mismatch(sim_gang_t *gang, const sim_core_t *core, uint32_t queue) {
@@ -139,13 +213,12 @@ bool sim_gang_arrive(sim_gang_t *gang, sim_core_t *core, uint32_t queue, uint64_
     if (!atomic_compare_exchange_strong(&gang->barrier_queue, &named, queue + 1) &&
         named != queue + 1)
         return mismatch(gang, core, queue);
-    uint32_t gathered = atomic_fetch_add(&gang->gathered, 1) + 1;
-    uint32_t arrived = gathered & 0xffff, ended = gathered >> 16;
-    if (arrived + ended < gang->n_cores)
+    gathered_t gathered = gather(gang, GATHERED_ARRIVED);
+    if (gathered.all < gang->n_cores || all_expired(gang, gathered))
         return false;
-    if (ended != 0)
+    if (gathered.ended != 0)
         return mismatch(gang, core, queue);
-    atomic_fetch_sub(&gang->gathered, arrived);
+    atomic_fetch_sub(&gang->gathered, gathered.arrived * GATHERED_ARRIVED);
     atomic_store(&gang->barrier_queue, 0);
     atomic_fetch_add(&gang->epoch, 1);
     wake(gang);
@@ -154,10 +227,14 @@ bool sim_gang_arrive(sim_gang_t *gang, sim_core_t *core, uint32_t queue, uint64_
 
 void sim_gang_core_ended(sim_gang_t *gang, sim_core_t *core) {
     core->state = SIM_CORE_ENDED;
-    uint32_t gathered = atomic_fetch_add(&gang->gathered, 1u << 16) + (1u << 16);
-    uint32_t arrived = gathered & 0xffff, ended = gathered >> 16;
-    if (arrived != 0 && arrived + ended == gang->n_cores)
+    gathered_t gathered = gather(gang, GATHERED_ENDED);
+    if (!all_expired(gang, gathered) && gathered.arrived != 0 && gathered.all == gang->n_cores)
         (void)mismatch(gang, core, XA_ENGINE_COUNT);
+}
+
+void sim_gang_core_expired(sim_gang_t *gang, sim_core_t *core) {
+    core->expired = true;
+    (void)all_expired(gang, gather(gang, GATHERED_EXPIRED));
 }
 
 void sim_gang_fault(sim_gang_t *gang, const sim_core_t *core, uint32_t engine, uint32_t insn,
@@ -184,9 +261,11 @@ void sim_gang_fault(sim_gang_t *gang, const sim_core_t *core, uint32_t engine, u
 // --- Launch ---
 
 static bool cores_prepare(sim_gang_t *gang, uint32_t n_cores) {
-    for (uint32_t i = 0; i < n_cores; i++)
-        if (gang->cores[i] == NULL && sim_core_create(gang, i, &gang->cores[i]) != STATUS_OK)
+    for (uint32_t i = atomic_load(&gang->n_made); i < n_cores; i++) {
+        if (sim_core_create(gang, i, &gang->cores[i]) != STATUS_OK)
             return false;
+        atomic_store(&gang->n_made, i + 1);
+    }
     uint32_t limit = gang->card->options.max_threads;
     gang->n_cores = n_cores;
     gang->n_threads = n_cores < limit ? n_cores : limit;
@@ -200,10 +279,12 @@ static void launch_fault(sim_run_t *run, isa_fault_t cause, uint64_t value) {
 
 // What another address space left in the shared memory is not for this one to see.
 static void sram_prepare(sim_card_t *card, const sim_space_t *space) {
-    if (card->sram.bytes != 0 && card->sram_used &&
-        (card->sram_root != space->root || card->sram_asid != space->asid))
-        sim_mem_discard(&card->sram, 0, card->sram.bytes);
-    card->sram_used = false;
+    uint64_t used = atomic_load(&card->sram_used);
+    if (card->sram_root == space->root && card->sram_asid == space->asid)
+        return;
+    if (used != 0)
+        sim_mem_discard(&card->sram, 0, used);
+    atomic_store(&card->sram_used, 0);
     card->sram_root = space->root;
     card->sram_asid = space->asid;
 }
@@ -211,7 +292,11 @@ static void sram_prepare(sim_card_t *card, const sim_space_t *space) {
 static bool gang_prepare(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uint32_t launch) {
     gang->run = run;
     gang->launch = launch;
-    gang->started_ns = gang->card->bus.host.clock_ns(gang->card->bus.host.user);
+    gang->heeds =
+        SIM_WANT_ABORT | SIM_WANT_SYNC | (run->ring == ISA_RING_NORMAL ? SIM_WANT_PREEMPT : 0);
+    gang->started_ns = sim_now_ns(gang->card);
+    if (atomic_load_explicit(&run->node->busy_since, memory_order_relaxed) == 0)
+        atomic_store_explicit(&run->node->busy_since, gang->started_ns, memory_order_relaxed);
     atomic_store(&gang->stop, SIM_HALT_NONE);
     atomic_store(&gang->gathered, 0);
     atomic_store(&gang->barrier_queue, 0);
@@ -226,23 +311,41 @@ static bool gang_prepare(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uin
     return true;
 }
 
-static sim_halt_t gang_run(sim_gang_t *gang) {
+static sim_halt_t run_cores(sim_gang_t *gang) {
     if (gang->n_threads > 1) {
-        atomic_store(&gang->working, gang->n_workers);
+        atomic_store(&gang->working, atomic_load(&gang->n_workers));
         atomic_fetch_add(&gang->job, 1);
         wake(gang);
     }
     run_share(gang, 0);
     if (gang->n_threads > 1)
         wait_until(gang, workers_done, 0);
-    sim_halt_t stop = (sim_halt_t)atomic_load(&gang->stop);
     // Translations may change from here on: nothing may lean on them any more.
     for (uint32_t i = 0; i < gang->n_cores; i++)
         sim_issue_settle(gang->cores[i]);
+    return (sim_halt_t)atomic_load(&gang->stop);
+}
+
+static bool save_wanted(sim_halt_t stop) {
+    return stop == SIM_HALT_HEAP || stop == SIM_HALT_PREEMPT || stop == SIM_HALT_EXPIRED;
+}
+
+static sim_halt_t gang_run(sim_gang_t *gang) {
+    sim_halt_t stop = run_cores(gang);
+    while (stop == SIM_HALT_SYNC) {
+        sim_node_sync_point(gang->run->node);
+        atomic_store(&gang->stop, SIM_HALT_NONE);
+        for (uint32_t i = 0; i < gang->n_cores; i++)
+            sim_core_check_caches(gang->cores[i]);
+        stop = run_cores(gang);
+    }
     bool counted = sim_stats_launch(gang);
-    if (stop == SIM_HALT_HEAP && !sim_save_write(gang, 1))
+    if (stop == SIM_HALT_QUIT)
+        return stop;
+    uint32_t reason = stop == SIM_HALT_HEAP ? ISA_SAVE_REASON_HEAP : ISA_SAVE_REASON_PREEMPTED;
+    if (save_wanted(stop) && !sim_save_write(gang, reason))
         return SIM_HALT_FAULT;
-    return counted || stop == SIM_HALT_QUIT ? stop : SIM_HALT_FAULT;
+    return counted ? stop : SIM_HALT_FAULT;
 }
 
 sim_halt_t sim_gang_launch(sim_gang_t *gang, sim_run_t *run, const isa_ib_launch_t *packet) {
@@ -270,6 +373,12 @@ sim_halt_t sim_gang_resume(sim_gang_t *gang, sim_run_t *run, const isa_ib_resume
     return gang_run(gang);
 }
 
+sim_halt_t sim_gang_continue(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uint32_t launch) {
+    if (!gang_prepare(gang, run, n_cores, launch) || !sim_save_read(gang, 0))
+        return SIM_HALT_FAULT;
+    return gang_run(gang);
+}
+
 // --- Construction ---
 
 status_t sim_gang_create(sim_card_t *card, sim_gang_t **out_gang) {
@@ -280,7 +389,8 @@ status_t sim_gang_create(sim_card_t *card, sim_gang_t **out_gang) {
     // Spinning only pays while every thread has a CPU of its own.
     gang->spins = card->options.max_threads <= sim_host_cpus() ? SPINS : 0;
     *out_gang = gang;
-    if (pthread_mutex_init(&gang->lock, NULL) != 0)
+    if (pthread_mutex_init(&gang->lock, NULL) != 0 ||
+        pthread_mutex_init(&gang->sleep_lock, NULL) != 0)
         return STATUS_NO_MEMORY;
     return pthread_cond_init(&gang->change, NULL) == 0 ? STATUS_OK : STATUS_NO_MEMORY;
 }
@@ -295,6 +405,7 @@ void sim_gang_destroy(sim_gang_t *gang) {
     for (uint32_t i = 0; i < XA_MAX_CORES; i++)
         sim_core_destroy(gang->cores[i]);
     (void)pthread_cond_destroy(&gang->change);
+    (void)pthread_mutex_destroy(&gang->sleep_lock);
     (void)pthread_mutex_destroy(&gang->lock);
     free(gang);
 }

@@ -9,33 +9,41 @@
 #include "driver/sim/core.h"
 #include "isa/xaccel.h"
 
-// Why all cores have to stop at their next instruction boundary.
+// Why all cores have to stop at their next instruction boundary; what stands below outweighs what
+// stands above.
 typedef enum sim_halt {
     SIM_HALT_NONE,
-    SIM_HALT_HEAP,  // a core asked for memory: save
-    SIM_HALT_FAULT, // the first fault of the gang is in `run->fault`
-    SIM_HALT_QUIT,  // the card goes away
+    SIM_HALT_SYNC,    // translations changed: go on with new ones
+    SIM_HALT_EXPIRED, // every core used up the quantum, or waits for one that did: save
+    SIM_HALT_PREEMPT, // save
+    SIM_HALT_HEAP,    // a core asked for memory: save
+    SIM_HALT_FAULT,   // the first fault of the gang is in `run->fault`
+    SIM_HALT_QUIT,    // the packet is left
 } sim_halt_t;
 
 struct sim_gang {
     sim_card_t *card;
     sim_run_t *run;
     sim_core_t *cores[XA_MAX_CORES]; // made as they are first needed
-    uint32_t n_cores, n_threads;     // of the launch
-    uint32_t launch;                 // its number
-    _Atomic uint32_t stop;           // sim_halt_t
+    _Atomic uint32_t n_made;
+    uint32_t n_cores, n_threads; // of the launch
+    uint32_t launch;             // its number
+    _Atomic uint32_t stop;       // sim_halt_t
+    uint32_t heeds;              // SIM_WANT_* that concern the run
 
-    // Barriers. `gathered`: cores that arrived (low half) and that ended (high half).
-    _Atomic uint32_t gathered;
+    // Barriers. `gathered`: cores that arrived (16 bits), that ended (16), that expired (16).
+    _Atomic uint64_t gathered;
     _Atomic uint32_t barrier_queue; // queue + 1 that the first to arrive named, or 0
     _Atomic uint64_t epoch;         // barriers completed in the launch
 
-    // Threads. `lock` also guards the log, the statistics buffer and the first fault.
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; // of the log, the statistics buffer and the first fault
+
+    // Threads. `sleep_lock` is held for moments only: others wake from anywhere.
+    pthread_mutex_t sleep_lock;
     pthread_cond_t change;
     _Atomic uint32_t sleepers;
     pthread_t workers[XA_MAX_CORES];
-    uint32_t n_workers;
+    _Atomic uint32_t n_workers;
     _Atomic uint64_t job; // launches handed to workers
     _Atomic uint32_t working;
     atomic_bool quit;
@@ -48,11 +56,24 @@ struct sim_gang {
 WARN_UNUSED status_t sim_gang_create(sim_card_t *card, sim_gang_t **out_gang);
 void sim_gang_destroy(sim_gang_t *gang);
 
-// One LAUNCH or RESUME of `run`: returns when all cores ended (SIM_HALT_NONE), or why they stopped.
-// Counts into run, node and statistics. On SIM_HALT_FAULT `run->fault` is set, on SIM_HALT_HEAP
-// `run->need`, and the save area is written.
+// One LAUNCH or RESUME of `run`, or the rest of one that the save area holds: returns when all
+// cores ended (SIM_HALT_NONE), or why they stopped. Counts into run, node and statistics. On
+// SIM_HALT_FAULT `run->fault` is set, on SIM_HALT_HEAP `run->need`; HEAP, PREEMPT and EXPIRED have
+// written the save area.
 sim_halt_t sim_gang_launch(sim_gang_t *gang, sim_run_t *run, const isa_ib_launch_t *packet);
 sim_halt_t sim_gang_resume(sim_gang_t *gang, sim_run_t *run, const isa_ib_resume_t *packet);
+sim_halt_t sim_gang_continue(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uint32_t launch);
+
+// --- For other threads, at any time ---
+
+// Makes all cores look at what is wanted of their node.
+void sim_gang_poke(sim_gang_t *gang);
+// True on a worker thread of the gang's.
+bool sim_gang_is_worker(const sim_gang_t *gang);
+// Issues and slices of all cores so far.
+uint64_t sim_gang_beats(const sim_gang_t *gang);
+// As after power-on; no launch is in work.
+void sim_gang_power_on(sim_gang_t *gang);
 
 // --- For cores in a slice ---
 
@@ -61,6 +82,8 @@ sim_halt_t sim_gang_resume(sim_gang_t *gang, sim_run_t *run, const isa_ib_resume
 bool sim_gang_arrive(sim_gang_t *gang, sim_core_t *core, uint32_t queue, uint64_t *out_epoch);
 // The core's program ended.
 void sim_gang_core_ended(sim_gang_t *gang, sim_core_t *core);
+// The core used up the quantum.
+void sim_gang_core_expired(sim_gang_t *gang, sim_core_t *core);
 void sim_gang_stop(sim_gang_t *gang, sim_halt_t why);
 // Keeps the first fault and stops the gang. `engine`: XA_* or ISA_FAULT_ENGINE_*.
 void sim_gang_fault(sim_gang_t *gang, const sim_core_t *core, uint32_t engine, uint32_t insn,
@@ -70,9 +93,18 @@ void sim_gang_fault(sim_gang_t *gang, const sim_core_t *core, uint32_t engine, u
 
 // Writes all cores to the context's save area / reads them back. On false the run's fault is set.
 WARN_UNUSED bool sim_save_write(sim_gang_t *gang, uint32_t reason);
+// A header without cores: the run stopped between packets.
+WARN_UNUSED bool sim_save_write_between(sim_run_t *run);
 WARN_UNUSED bool sim_save_read(sim_gang_t *gang, uint64_t heap_result);
 // The number of cores that the save area holds, if it is that launch's.
 WARN_UNUSED bool sim_save_cores(sim_run_t *run, uint32_t launch, uint32_t *out_cores);
+
+// What CONTINUE goes on with, if the save area holds a run of this command buffer.
+typedef struct sim_saved {
+    uint32_t cores, launch; // cores 0: between packets
+    uint64_t offset;        // of the packet that was in work, or is the next
+} sim_saved_t;
+WARN_UNUSED bool sim_save_find(sim_run_t *run, sim_saved_t *out_saved);
 
 // --- stats.c ---
 

@@ -22,7 +22,7 @@ bool sim_context_read(sim_node_t *node, uint64_t address, isa_context_t *out_con
     const isa_context_t *context = out_context;
     bool ok = (context->root & ~ISA_PTE_ADDRESS) == 0 && context->save % ISA_PAGE_BYTES == 0 &&
               (context->flags & ~ISA_CTX_FLAGS) == 0 && context->asid != ISA_ASID_ALL &&
-              context->state <= ISA_CTX_STATE_LOST;
+              context->state <= ISA_CTX_STATE_PREEMPTED;
     for (size_t i = 0; i < COUNT_OF(context->reserved); i++)
         ok = ok && context->reserved[i] == 0;
     return ok || context_fault(out_fault, ISA_ACCESS_NONE, address, context->root);
@@ -66,9 +66,18 @@ void sim_run_set_fault(sim_run_t *run, const sim_fault_t *fault) {
 
 // --- Packets ---
 
-typedef enum next { NEXT_GO_ON, NEXT_FAULT, NEXT_SUSPENDED, NEXT_QUIT } next_t;
+typedef enum next {
+    NEXT_GO_ON,
+    NEXT_FAULT,
+    NEXT_SUSPENDED,
+    NEXT_PREEMPTED,
+    NEXT_EXPIRED,
+    NEXT_QUIT, // the packet is left
+} next_t;
 
 static next_t fail(sim_run_t *run, const sim_fault_t *fault) {
+    if (fault->cause == ISA_FAULT_NONE)
+        return NEXT_QUIT;
     sim_run_set_fault(run, fault);
     return NEXT_FAULT;
 }
@@ -80,19 +89,29 @@ static next_t after_gang(sim_run_t *run, sim_halt_t stop) {
         return NEXT_GO_ON;
     case SIM_HALT_HEAP:
         return NEXT_SUSPENDED;
+    case SIM_HALT_PREEMPT:
+        return NEXT_PREEMPTED;
+    case SIM_HALT_EXPIRED:
+        return NEXT_EXPIRED;
     case SIM_HALT_FAULT:
         return NEXT_FAULT;
+    case SIM_HALT_SYNC:
     case SIM_HALT_QUIT:
         break;
     }
     return NEXT_QUIT;
 }
 
+static void charge(sim_run_t *run, uint64_t cycles) {
+    run->cycles += cycles;
+    run->spent += cycles;
+}
+
 static next_t ib_copy(sim_run_t *run, const isa_ib_copy_t *packet) {
     sim_fault_t fault;
     sim_end_t dst = {SIM_WHERE_VIRTUAL, packet->dst, packet->dst_pitch, &run->space};
     sim_end_t src = {SIM_WHERE_VIRTUAL, packet->src, packet->src_pitch, &run->space};
-    run->cycles += sim_copy_cycles(run->node->card, packet->bytes * packet->rows);
+    charge(run, sim_copy_cycles(run->node->card, packet->bytes * packet->rows));
     return sim_copy_rows(run->node, dst, src, packet->bytes, packet->rows, &fault)
                ? NEXT_GO_ON
                : fail(run, &fault);
@@ -101,7 +120,7 @@ static next_t ib_copy(sim_run_t *run, const isa_ib_copy_t *packet) {
 static next_t ib_fill(sim_run_t *run, const isa_ib_fill_t *packet) {
     sim_fault_t fault;
     sim_end_t dst = {SIM_WHERE_VIRTUAL, packet->dst, packet->dst_pitch, &run->space};
-    run->cycles += sim_copy_cycles(run->node->card, packet->bytes * packet->rows);
+    charge(run, sim_copy_cycles(run->node->card, packet->bytes * packet->rows));
     return sim_fill_rows(run->node, dst, packet->pattern, packet->bytes, packet->rows, &fault)
                ? NEXT_GO_ON
                : fail(run, &fault);
@@ -203,19 +222,56 @@ static bool flush_pages(sim_run_t *run) {
     return false;
 }
 
-static next_t run_packets(sim_run_t *run, uint64_t va, uint64_t bytes) {
-    for (uint64_t at = 0; at < bytes;) {
-        isa_ib_packet_t packet;
-        sim_fault_t fault;
-        run->offset = at;
-        if (!fetch_packet(run, va + at, bytes - at, &packet, &fault))
-            return fail(run, &fault);
-        next_t next = ib_packet(run, &packet);
+// Before a packet: whether the run has to stop here, without a gang.
+static next_t between(sim_run_t *run) {
+    sim_node_t *node = run->node;
+    sim_node_sync_point(node);
+    if (sim_node_wants(node, SIM_WANT_ABORT))
+        return NEXT_QUIT;
+    bool preempt = run->ring == ISA_RING_NORMAL && sim_node_wants(node, SIM_WANT_PREEMPT);
+    bool expired = run->quantum != 0 && run->spent >= run->quantum;
+    // A launch that waits for RESUME still needs the save area: that one stops as it starts.
+    if ((!preempt && !expired) || run->context.state == ISA_CTX_STATE_SUSPENDED)
+        return NEXT_GO_ON;
+    if (!sim_save_write_between(run))
+        return NEXT_FAULT;
+    return preempt ? NEXT_PREEMPTED : NEXT_EXPIRED;
+}
+
+// The packet at `run->offset`, or the rest of it that the save area holds.
+static next_t one_packet(sim_run_t *run, uint64_t left, const sim_saved_t *saved,
+                         uint64_t *out_bytes) {
+    isa_ib_packet_t packet;
+    sim_fault_t fault;
+    if (!fetch_packet(run, run->ib_va + run->offset, left, &packet, &fault))
+        return fail(run, &fault);
+    *out_bytes = packet.head.bytes;
+    if (saved->cores == 0)
+        return ib_packet(run, &packet);
+    if (packet.head.op != ISA_IB_LAUNCH && packet.head.op != ISA_IB_RESUME) {
+        fault = (sim_fault_t){ISA_FAULT_BAD_IB, ISA_ACCESS_NONE, run->ib_va + run->offset,
+                              packet.words[0]};
+        return fail(run, &fault);
+    }
+    sim_gang_t *gang = run->node->card->gang;
+    return after_gang(run, sim_gang_continue(gang, run, saved->cores, saved->launch));
+}
+
+static next_t run_packets(sim_run_t *run, uint64_t bytes, sim_saved_t saved) {
+    for (run->offset = saved.offset; run->offset < bytes;) {
+        uint64_t packet_bytes = 0;
+        next_t next = saved.cores == 0 ? between(run) : NEXT_GO_ON;
+        if (next != NEXT_GO_ON)
+            return next;
+        next = one_packet(run, bytes - run->offset, &saved, &packet_bytes);
+        if (next == NEXT_QUIT)
+            return next;
         if (!flush_pages(run))
             return NEXT_FAULT;
         if (next != NEXT_GO_ON)
             return next;
-        at += packet.head.bytes;
+        run->offset += packet_bytes;
+        saved.cores = 0;
     }
     return NEXT_GO_ON;
 }
@@ -235,38 +291,87 @@ static bool write_fence(sim_run_t *run, uint64_t address) {
                                                               &run->fence, sizeof run->fence));
 }
 
-static sim_outcome_t run_ended(sim_run_t *run, const isa_ring_run_ib_t *packet, next_t next) {
-    atomic_fetch_add_explicit(&run->node->cycles, run->cycles, memory_order_relaxed);
-    if (next == NEXT_QUIT)
-        return (sim_outcome_t){.type = ISA_COMP_ABORTED};
-    uint32_t state = next == NEXT_FAULT       ? ISA_CTX_STATE_LOST
-                     : next == NEXT_SUSPENDED ? ISA_CTX_STATE_SUSPENDED
-                                              : run->context.state;
-    sim_fault_t fault = {ISA_FAULT_PACKET_BUS, ISA_ACCESS_WRITE, packet->address, 0};
-    if (!context_update(run, state) || (next == NEXT_GO_ON && !write_fence(run, packet->address))) {
-        sim_run_set_fault(run, &fault);
-        next = NEXT_FAULT;
+static uint32_t state_after(const sim_run_t *run, next_t next) {
+    switch (next) {
+    case NEXT_FAULT:
+        return ISA_CTX_STATE_LOST;
+    case NEXT_SUSPENDED:
+        return ISA_CTX_STATE_SUSPENDED;
+    case NEXT_PREEMPTED:
+    case NEXT_EXPIRED:
+        return ISA_CTX_STATE_PREEMPTED;
+    case NEXT_GO_ON:
+    case NEXT_QUIT:
+        break;
     }
-    if (next == NEXT_FAULT)
+    return run->context.state;
+}
+
+static sim_outcome_t outcome_of(sim_run_t *run, next_t next) {
+    switch (next) {
+    case NEXT_FAULT:
         return run_faulted(run);
-    if (next == NEXT_SUSPENDED)
+    case NEXT_SUSPENDED:
         return (sim_outcome_t){.type = ISA_COMP_SUSPENDED, .info = run->need};
+    case NEXT_PREEMPTED:
+        return (sim_outcome_t){.type = ISA_COMP_PREEMPTED};
+    case NEXT_EXPIRED:
+        return (sim_outcome_t){.type = ISA_COMP_EXPIRED, .info = run->cycles};
+    case NEXT_GO_ON:
+    case NEXT_QUIT:
+        break;
+    }
     return (sim_outcome_t){.type = ISA_COMP_DONE, .info = run->cycles};
 }
 
-sim_outcome_t sim_ib_run(sim_node_t *node, const isa_ring_run_ib_t *packet) {
-    sim_run_t run = {.node = node, .context_address = packet->context, .fence = packet->fence};
+static sim_outcome_t run_ended(sim_run_t *run, const isa_ring_run_ib_t *packet, next_t next) {
+    // From here on the run is not left any more.
+    if (next == NEXT_QUIT || sim_node_wants(run->node, SIM_WANT_ABORT))
+        return (sim_outcome_t){.type = ISA_COMP_NONE};
+    sim_count(&run->node->cycles, run->cycles);
+    sim_fault_t fault = {ISA_FAULT_PACKET_BUS, ISA_ACCESS_WRITE, packet->address, 0};
+    if (!context_update(run, state_after(run, next)) ||
+        (next == NEXT_GO_ON && !write_fence(run, packet->address))) {
+        sim_run_set_fault(run, &fault);
+        next = NEXT_FAULT;
+    }
+    return outcome_of(run, next);
+}
+
+// Where the command buffer begins: at its start, or where CONTINUE goes on.
+static bool run_begin(sim_run_t *run, const isa_ring_run_ib_t *packet, sim_saved_t *out_saved) {
+    *out_saved = (sim_saved_t){0};
+    if (packet->bytes % 8 != 0 || packet->va % 8 != 0 || packet->bytes > ISA_IB_MAX_BYTES) {
+        sim_fault_t fault = {ISA_FAULT_BAD_IB, ISA_ACCESS_NONE, packet->va, packet->bytes};
+        sim_run_set_fault(run, &fault);
+        return false;
+    }
+    if ((packet->flags & ISA_RING_FLAG_CONTINUE) != 0)
+        return sim_save_find(run, out_saved);
+    if (run->context.state == ISA_CTX_STATE_PREEMPTED)
+        run->context.state = ISA_CTX_STATE_READY; // what it held is forgotten
+    return true;
+}
+
+sim_outcome_t sim_ib_run(sim_node_t *node, uint32_t ring, const isa_ring_run_ib_t *packet) {
+    sim_run_t run = {.node = node,
+                     .ring = ring,
+                     .context_address = packet->context,
+                     .fence = packet->fence,
+                     .quantum = packet->quantum,
+                     .ib_va = packet->va};
     sim_fault_t fault;
+    sim_saved_t saved;
     if (!sim_context_read(node, packet->context, &run.context, &fault)) {
+        if (sim_node_wants(node, SIM_WANT_ABORT))
+            return (sim_outcome_t){.type = ISA_COMP_NONE};
         sim_run_set_fault(&run, &fault);
         return run_faulted(&run);
     }
     if (run.context.state == ISA_CTX_STATE_LOST)
         return (sim_outcome_t){.type = ISA_COMP_ABORTED};
     sim_context_space(node, &run.context, &run.space);
-    if (packet->bytes % 8 != 0 || packet->va % 8 != 0 || packet->bytes > ISA_IB_MAX_BYTES) {
-        fault = (sim_fault_t){ISA_FAULT_BAD_IB, ISA_ACCESS_NONE, packet->va, packet->bytes};
-        return run_ended(&run, packet, fail(&run, &fault));
-    }
-    return run_ended(&run, packet, run_packets(&run, packet->va, packet->bytes));
+    if (!run_begin(&run, packet, &saved))
+        return run_ended(&run, packet, NEXT_FAULT);
+    return run_ended(&run, packet, run_packets(&run, packet->bytes, saved));
 }

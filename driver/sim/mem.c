@@ -134,6 +134,11 @@ static bool page_write_back(const sim_page_t *page, sim_bus_t *bus) {
     return true;
 }
 
+void sim_pages_drop(sim_pages_t *pages) {
+    if (pages->n_pages != 0)
+        forget_all(pages);
+}
+
 bool sim_pages_flush(sim_pages_t *pages, sim_bus_t *bus, bool *out_ok) {
     *out_ok = true;
     if (pages->n_pages == 0)

@@ -53,6 +53,8 @@ WARN_UNUSED status_t sim_pages_init(sim_pages_t *pages);
 void sim_pages_deinit(sim_pages_t *pages);
 // The copy of the 4 KiB page at `address` (aligned), or NULL.
 void *sim_pages_get(sim_pages_t *pages, sim_bus_t *bus, uint64_t address);
+// Forgets all; what changed is lost.
+void sim_pages_drop(sim_pages_t *pages);
 // True when there was any page; *out_ok: all bytes went back.
 bool sim_pages_flush(sim_pages_t *pages, sim_bus_t *bus, bool *out_ok);
 

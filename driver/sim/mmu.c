@@ -9,8 +9,9 @@
 // A TLB entry grows at most this far beyond what was asked for, so that a miss stays short.
 #define RANGE_AHEAD (UINT64_C(16) << 20)
 
-status_t sim_mmu_init(sim_mmu_t *mmu, sim_mem_t *mem, sim_bus_t *bus) {
-    *mmu = (sim_mmu_t){.mem = mem, .bus = bus, .generation = 1, .code_first = UINT64_MAX};
+status_t sim_mmu_init(sim_mmu_t *mmu, sim_mem_t *mem, sim_bus_t *bus, sim_ecc_t *ecc) {
+    *mmu =
+        (sim_mmu_t){.mem = mem, .bus = bus, .ecc = ecc, .generation = 1, .code_first = UINT64_MAX};
     mmu->zeros = calloc(1, SIM_ZERO_BYTES);
     mmu->sink = calloc(1, SIM_ZERO_BYTES);
     return mmu->zeros != NULL && mmu->sink != NULL ? STATUS_OK : STATUS_NO_MEMORY;
@@ -122,6 +123,10 @@ static bool walk_page(walk_t *walk, uint64_t va, isa_access_t access, page_t *ou
         level = 0;
     }
     for (;; level--) {
+        uint64_t spoilt;
+        if (table == NULL && !sys &&
+            sim_ecc_find(walk->space->mmu->ecc, address, ISA_PTE_TABLE_BYTES, &spoilt))
+            return set_fault(fault, ISA_FAULT_ECC, access, va, spoilt);
         if (table == NULL)
             table = table_at(walk->space, address, sys);
         if (!read_entry(walk, table, address, sys, isa_pte_index(va, level), &pte))
@@ -180,8 +185,16 @@ static piece_t page_piece(walk_t *walk, const page_t *page, uint64_t offset, isa
         uint8_t *zeros = (uint8_t *)(uintptr_t)mmu->zeros;
         return (piece_t){access == ISA_ACCESS_WRITE ? mmu->sink : zeros, skip, SIM_ZERO_BYTES};
     }
-    if ((page->pte & ISA_PTE_SYS) == 0)
-        return (piece_t){sim_mem_at(mmu->mem, address, page->bytes), 0, page->bytes};
+    if ((page->pte & ISA_PTE_SYS) == 0) {
+        uint64_t spoilt;
+        if (!sim_ecc_find(mmu->ecc, address, page->bytes, &spoilt))
+            return (piece_t){sim_mem_at(mmu->mem, address, page->bytes), 0, page->bytes};
+        // No run covers a spoilt page: its neighbours in a large page come one by one.
+        if (sim_ecc_find(mmu->ecc, address + skip, ISA_PAGE_BYTES, &spoilt))
+            return (piece_t){NULL, 0, 0};
+        return (piece_t){sim_mem_at(mmu->mem, address + skip, ISA_PAGE_BYTES), skip,
+                         ISA_PAGE_BYTES};
+    }
     uint8_t *host = map_host(walk, address, page->bytes, (page->pte & ISA_PTE_W) != 0);
     if (host != NULL)
         return (piece_t){host, 0, page->bytes};
@@ -206,6 +219,16 @@ static void entry_extend(walk_t *walk, uint64_t pte, uint64_t limit, sim_tlb_ent
     }
 }
 
+static bool no_memory(const walk_t *walk, const page_t *page, uint64_t va, isa_access_t access,
+                      sim_fault_t *fault) {
+    uint64_t spoilt, address = page->pte & ISA_PTE_ADDRESS;
+    uint64_t skip = (va - page->va) & ~(ISA_PAGE_BYTES - 1);
+    if ((page->pte & ISA_PTE_SYS) == 0 &&
+        sim_ecc_find(walk->space->mmu->ecc, address + skip, ISA_PAGE_BYTES, &spoilt))
+        return set_fault(fault, ISA_FAULT_ECC, access, va, spoilt);
+    return set_fault(fault, ISA_FAULT_BUS, access, va, address);
+}
+
 static bool entry_fill(const sim_space_t *space, uint64_t va, uint64_t wanted, isa_access_t access,
                        sim_tlb_entry_t *out_entry, sim_fault_t *fault) {
     walk_t walk = {.space = space};
@@ -219,7 +242,7 @@ static bool entry_fill(const sim_space_t *space, uint64_t va, uint64_t wanted, i
         return set_fault(fault, ISA_FAULT_PAGE_DENIED, access, va, page.pte);
     piece_t piece = page_piece(&walk, &page, va - page.va, access, true);
     if (piece.host == NULL)
-        return set_fault(fault, ISA_FAULT_BUS, access, va, page.pte & ISA_PTE_ADDRESS);
+        return no_memory(&walk, &page, va, access, fault);
     // Zero pages read here and write there, so an entry of one serves one kind of access.
     if ((page.pte & ISA_PTE_ZERO) != 0)
         mask = (uint8_t)(1u << access);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "driver/sim/ecc.h"
 #include "driver/sim/mem.h"
 #include "isa/card.h"
 
@@ -23,6 +24,7 @@ typedef struct sim_fault {
 typedef struct sim_mmu {
     sim_mem_t *mem;
     sim_bus_t *bus;
+    sim_ecc_t *ecc;
     _Atomic uint64_t generation;           // moves when any translation may have become wrong
     _Atomic uint64_t code_generation;      // moves when one of executable pages may have
     _Atomic uint64_t code_first, code_end; // all executable pages that were ever fetched from
@@ -61,7 +63,7 @@ typedef struct sim_tlb {
     sim_tlb_entry_t entries[SIM_TLB_ENTRIES];
 } sim_tlb_t;
 
-WARN_UNUSED status_t sim_mmu_init(sim_mmu_t *mmu, sim_mem_t *mem, sim_bus_t *bus);
+WARN_UNUSED status_t sim_mmu_init(sim_mmu_t *mmu, sim_mem_t *mem, sim_bus_t *bus, sim_ecc_t *ecc);
 void sim_mmu_deinit(sim_mmu_t *mmu);
 // Makes every TLB of the card forget what it knows; decoded code too, if it may lie in the range.
 void sim_mmu_invalidate(sim_mmu_t *mmu, uint64_t va, uint64_t bytes);

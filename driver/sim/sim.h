@@ -43,9 +43,12 @@ typedef struct sim_options {
     sim_engines_t engines;
     sim_mode_t mode;
     // Doorbells return at once and threads of the card's own do the work. Else the thread that
-    // rings works through the ring (and core 0) before its BAR write returns.
+    // rings works through packets (and core 0) up to the tail that it wrote before its BAR write
+    // returns; what lies behind, and what finds the node at work, is left to a thread of the
+    // node's own, which starts when it is first needed.
     bool posted;
     uint64_t memory_bytes; // card memory; 0: the profile's
+    uint64_t serial;       // SERIAL, so that several cards differ; 0: that of the first
 } sim_options_t;
 
 // A PCI function. Offsets and sizes (1, 2, 4 or 8 bytes, naturally aligned) are the bus's. BAR

@@ -90,10 +90,10 @@ static void count_node(sim_node_t *node, const isa_node_stats_t *total) {
     uint64_t issues = 0;
     for (uint32_t i = 0; i < XA_ENGINE_COUNT; i++)
         issues += total->engine_issues[i];
-    atomic_fetch_add(&node->instructions, total->hart_instructions);
-    atomic_fetch_add(&node->issues, issues);
-    atomic_fetch_add(&node->dram_bytes, total->dram_bytes);
-    atomic_fetch_add(&node->fallbacks, total->fallbacks);
+    sim_count(&node->instructions, total->hart_instructions);
+    sim_count(&node->issues, issues);
+    sim_count(&node->dram_bytes, total->dram_bytes);
+    sim_count(&node->fallbacks, total->fallbacks);
 }
 
 bool sim_stats_launch(sim_gang_t *gang) {
@@ -108,6 +108,7 @@ bool sim_stats_launch(sim_gang_t *gang) {
         total.cycles = max_u64(total.cycles, overlapped(&stats));
         add(&total, &stats);
     }
+    gang->run->spent += total.cycles;
     if (gang->card->options.mode == SIM_MODE_TIMING)
         ok &= sim_timing_replay(gang, &total.cycles);
     gang->run->cycles += total.cycles;

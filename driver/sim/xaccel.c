@@ -101,6 +101,11 @@ static void issued(sim_core_t *core, const operand_t *operand, const isa_cost_t 
     uint32_t engine = operand->engine;
     core->counts.cycles[engine] += cost->cycles;
     core->counts.issues[engine]++;
+    sim_core_beat(core);
+    if (UNLIKELY(core->counts.cycles[engine] >= core->cycle_limit)) {
+        core->spent = true;
+        sim_hart_request(core->hart);
+    }
     core->counts.dram_bytes += cost->dram_bytes;
     core->counts.macs += cost->macs;
     if (core->log != NULL)
@@ -108,6 +113,12 @@ static void issued(sim_core_t *core, const operand_t *operand, const isa_cost_t 
                       instructions(core));
     memset(core->after[engine], 0, sizeof core->after[engine]);
     sim_hart_set_x(core->hart, operand->rd, ++core->tickets[engine]);
+}
+
+// True: the gang has to stop before this issue, or the core's quantum is over.
+static bool must_stop(const sim_core_t *core) {
+    const sim_gang_t *gang = core->gang;
+    return UNLIKELY(core->spent || sim_node_wants(gang->run->node, gang->heeds));
 }
 
 // Where issues run to completion, a barrier is met before anything behind it.
@@ -122,6 +133,8 @@ static sim_custom_t do_barrier(void *user, sim_hart_t *hart, uint64_t packed) {
     sim_core_t *core = user;
     operand_t operand = unpack(packed);
     (void)hart;
+    if (must_stop(core))
+        return SIM_CUSTOM_BLOCKED;
     if (!barrier_passed(core, operand.engine)) {
         core->state = SIM_CORE_BARRIER;
         return SIM_CUSTOM_BLOCKED;
@@ -139,6 +152,8 @@ static sim_custom_t do_barrier(void *user, sim_hart_t *hart, uint64_t packed) {
 static sim_custom_t do_issue(void *user, sim_hart_t *hart, uint64_t packed) {
     sim_core_t *core = user;
     operand_t operand = unpack(packed);
+    if (must_stop(core))
+        return SIM_CUSTOM_BLOCKED;
     const xa_desc_t *desc = &core->desc[operand.engine];
     uint64_t rs1 = sim_hart_x(hart, operand.rs1), rs2 = sim_hart_x(hart, operand.rs2);
     uint64_t rs3 = sim_hart_x(hart, operand.rs3);
