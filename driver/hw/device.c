@@ -172,6 +172,7 @@ status_t hw_enable(hw_device_t *device) {
     clear_faults(device);
     hw_reg_write_pair(device, ISA_REG_FAULT_BASE_LO, address_of(device, device->faults));
     hw_reg_write(device, ISA_REG_FAULT_LOG2, HW_FAULT_LOG2);
+    hw_reg_write(device, ISA_REG_FAULT_HEAD, 0);
     hw_reg_write(device, ISA_REG_ERROR, UINT32_MAX);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         RETURN_IF_ERROR(hw_node_enable(device, i));
