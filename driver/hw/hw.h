@@ -139,9 +139,8 @@ void hw_kick(hw_device_t *device, uint32_t node, uint32_t ring);
 
 // [D][P] Asks the node's normal ring to stop; PREEMPTED comes as a notice with `token` (not 0).
 // Until then the owner submits nothing to that ring and asks no second time; what was submitted and
-// not kicked comes back too. Never fails: a node that does not answer is the owner's to reset.
-// Waits for doorbells on their way (at most some milliseconds), so never on a processor that it
-// took from hw_kick. Locks: none held.
+// not kicked comes back too. Never fails and never waits: a node that does not answer is the
+// owner's to reset. Locks: none held.
 void hw_preempt(hw_device_t *device, uint32_t node, uint32_t token);
 
 // --- reset.c ---

@@ -11,7 +11,7 @@
 
 #define FEATURES                                                                                   \
     (ISA_FEATURE_PREEMPT | ISA_FEATURE_HIGH_RING | ISA_FEATURE_RESET | ISA_FEATURE_POWER |         \
-     ISA_FEATURE_TELEMETRY | ISA_FEATURE_ECC | ISA_FEATURE_INJECT | ISA_FEATURE_INLINE)
+     ISA_FEATURE_TELEMETRY | ISA_FEATURE_ECC | ISA_FEATURE_INJECT)
 
 static mock_t *mock_of(port_t *port) { return (mock_t *)(void *)port; }
 static const mock_t *const_mock_of(const port_t *port) {
@@ -102,6 +102,9 @@ void mock_complete(mock_t *mock, uint32_t node, uint32_t ring, isa_comp_type_t t
 
 void mock_stopped(mock_t *mock, uint32_t node, uint32_t token, bool saved) {
     mock_ring_t *ring = &mock->nodes[node].rings[ISA_RING_NORMAL];
+    uint32_t wanted = *mock_reg(mock, ISA_NODE_REG_AT(node, PREEMPT_TAIL));
+    if ((int32_t)(wanted - ring->tail) > 0)
+        ring->tail = wanted;
     ring->head = ring->tail;
     *mock_reg(mock, ISA_NODE_REG_AT(node, RING_HEAD)) = ring->head;
     mock_write(mock, node,
@@ -179,6 +182,10 @@ static void doorbell(mock_t *mock, uint32_t offset, uint32_t value) {
         return;
     mock_ring_t *ring = &mock->nodes[page / 2].rings[page % 2];
     mock->n_doorbells++;
+    void (*before)(mock_t *) = mock->before_doorbell;
+    mock->before_doorbell = NULL;
+    if (before != NULL)
+        before(mock);
     if ((int32_t)(value - ring->tail) > 0)
         ring->tail = value;
     while (mock->works && ring->head != ring->tail)
@@ -320,10 +327,6 @@ static void stall_us(port_t *port, uint32_t us) {
     assert_in_range(us, 1, 1000);
     assert_int_equal(mock->n_held, 0);
     mock->now_ns += us * UINT64_C(1000);
-    void (*on_stall)(mock_t *) = mock->on_stall;
-    mock->on_stall = NULL;
-    if (on_stall != NULL)
-        on_stall(mock);
 }
 
 static void log_event(port_t *port, port_log_t id, uint64_t a, uint64_t b, uint64_t c) {

@@ -52,8 +52,9 @@ struct mock {
     uint32_t n_live;  // allocations and spins
     uint32_t fail_at; // 1: the next fallible call fails, 2: the one after it; 0: none
     uint32_t n_held;  // spins
-    // Runs once, inside the next wait (what another processor does meanwhile).
-    void (*on_stall)(mock_t *mock);
+    // Optional, runs once before the next doorbell reaches the card (what another processor does
+    // meanwhile).
+    void (*before_doorbell)(mock_t *mock);
     mock_log_t logs[MOCK_LOGS];
     uint32_t n_logs;
     // --- The owner ---
