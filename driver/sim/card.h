@@ -59,7 +59,7 @@ typedef struct sim_node {
     // Held by the thread that works for the node: packets, resets, preemptions.
     atomic_bool busy;
     _Atomic uintptr_t worker; // that thread, while `exposed`
-    _Atomic uint32_t want, token, hang_depth;
+    _Atomic uint32_t want, token, preempt_tail, hang_depth;
     atomic_bool exposed;                 // a packet is in work that may use translations
     _Atomic uint64_t sync_asked, synced; // counts of SIM_WANT_SYNC
     atomic_bool stuck;                   // hung with a packet in work, `abandoned`

@@ -245,6 +245,7 @@ void sim_node_enable(sim_node_t *node, bool enable) {
         atomic_store(&ring->armed, 0);
     }
     atomic_store(&node->comp_tail, 0);
+    atomic_store(&node->preempt_tail, 0);
     atomic_fetch_and(&node->want, ~SIM_WANT_PREEMPT);
     atomic_store(&node->enabled, true);
 }

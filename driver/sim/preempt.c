@@ -11,6 +11,16 @@ void sim_preempt_ask(sim_node_t *node, uint32_t token) {
     sim_node_service(node);
 }
 
+// Slots whose doorbell is still on its way are dropped with the rest.
+static void drop_slots(sim_node_t *node, sim_ring_t *ring) {
+    uint32_t wanted = atomic_load(&node->preempt_tail), tail = atomic_load(&ring->tail);
+    uint32_t slots = 1u << ring->force.log2;
+    while ((int32_t)(wanted - tail) > 0 && wanted - atomic_load(&ring->head) <= slots &&
+           !atomic_compare_exchange_weak(&ring->tail, &tail, wanted)) {
+    }
+    atomic_store(&ring->head, atomic_load(&ring->tail));
+}
+
 void sim_preempt_done(sim_node_t *node, bool saved) {
     sim_ring_t *ring = &node->rings[ISA_RING_NORMAL];
     // In this order: who asks again meanwhile is answered again, or by this entry.
@@ -18,7 +28,7 @@ void sim_preempt_done(sim_node_t *node, bool saved) {
     uint32_t token = atomic_exchange(&node->token, 0);
     if (token == 0 || !atomic_load(&node->enabled))
         return;
-    atomic_store(&ring->head, atomic_load(&ring->tail));
+    drop_slots(node, ring);
     sim_completion_t completion = {
         .outcome = {.type = ISA_COMP_PREEMPTED, .info = token | (saved ? ISA_COMP_SAVED : 0)},
         .fence = atomic_load(&ring->done),

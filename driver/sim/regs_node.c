@@ -106,6 +106,8 @@ uint32_t sim_regs_node_read(sim_card_t *card, sim_node_t *node, uint32_t offset)
         return atomic_load(&node->comp_tail);
     case ISA_NODE_REG_RING_HEAD:
         return atomic_load(&node->rings[ISA_RING_NORMAL].head);
+    case ISA_NODE_REG_PREEMPT_TAIL:
+        return atomic_load(&node->preempt_tail);
     case ISA_NODE_REG_HIGH_HEAD:
         return atomic_load(&node->rings[ISA_RING_HIGH].head);
     default:
@@ -122,6 +124,8 @@ void sim_regs_node_write(sim_node_t *node, uint32_t offset, uint32_t value) {
         (void)pthread_mutex_unlock(&node->card->lock);
     } else if (offset == ISA_NODE_REG_CONTROL) {
         sim_node_enable(node, (value & ISA_NODE_CONTROL_ON) != 0);
+    } else if (offset == ISA_NODE_REG_PREEMPT_TAIL) {
+        atomic_store(&node->preempt_tail, value);
     } else if (offset == ISA_NODE_REG_PREEMPT) {
         sim_preempt_ask(node, value);
     } else if (offset == ISA_NODE_REG_RESET && value == ISA_RESET_MAGIC) {
