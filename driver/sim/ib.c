@@ -346,11 +346,10 @@ static bool run_begin(sim_run_t *run, const isa_ring_run_ib_t *packet, sim_saved
         sim_run_set_fault(run, &fault);
         return false;
     }
-    if ((packet->flags & ISA_RING_FLAG_CONTINUE) != 0)
-        return sim_save_find(run, out_saved);
+    bool found = (packet->flags & ISA_RING_FLAG_CONTINUE) == 0 || sim_save_find(run, out_saved);
     if (run->context.state == ISA_CTX_STATE_PREEMPTED)
-        run->context.state = ISA_CTX_STATE_READY; // what it held is forgotten
-    return true;
+        run->context.state = ISA_CTX_STATE_READY; // what it held runs, or is forgotten
+    return found;
 }
 
 sim_outcome_t sim_ib_run(sim_node_t *node, uint32_t ring, const isa_ring_run_ib_t *packet) {

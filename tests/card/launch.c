@@ -18,7 +18,7 @@ void launch_init(launch_t *launch, owner_t *owner) {
                   owner_card_alloc(owner, ISA_STACK_BYTES, false), ISA_STACK_BYTES, ISA_PTE_W);
 }
 
-static void load(launch_t *launch, const program_t *program) {
+void launch_load(launch_t *launch, const program_t *program) {
     owner_upload(launch->owner, launch->code, program->words, program->n * 4);
     isa_ring_packet_t flush = {
         .tlb_inv = {.op = ISA_RING_TLB_INV, .flags = ISA_RING_FLAG_COMPLETE, .asid = ISA_ASID_ALL}};
@@ -35,7 +35,7 @@ static isa_ib_buffers_t buffers(void) {
     };
 }
 
-isa_completion_t launch_run(launch_t *launch, const program_t *program, uint32_t cores) {
+isa_ring_packet_t launch_packet(launch_t *launch, uint32_t cores) {
     struct {
         isa_ib_buffers_t buffers;
         isa_ib_launch_t launch;
@@ -50,9 +50,13 @@ isa_completion_t launch_run(launch_t *launch, const program_t *program, uint32_t
                    .cores = cores,
                    .launch = ++launch->number},
     };
-    load(launch, program);
+    return owner_ib_packet(launch->owner, &ib, sizeof ib);
+}
+
+isa_completion_t launch_run(launch_t *launch, const program_t *program, uint32_t cores) {
+    launch_load(launch, program);
     memset(launch->stats, 0, 4096);
-    return owner_run_ib(launch->owner, &ib, sizeof ib);
+    return owner_do(launch->owner, ISA_NODE_COMPUTE, launch_packet(launch, cores));
 }
 
 isa_completion_t launch_resume(launch_t *launch, uint32_t number, uint64_t result) {

@@ -27,6 +27,10 @@ typedef struct launch {
 // Maps all of it in the owner's context.
 void launch_init(launch_t *launch, owner_t *owner);
 // A command buffer of BUFFERS and LAUNCH.
+// Puts the program into its place.
+void launch_load(launch_t *launch, const program_t *program);
+// The RUN_IB of such a command buffer, under a new launch number; the program is loaded.
+isa_ring_packet_t launch_packet(launch_t *launch, uint32_t cores);
 isa_completion_t launch_run(launch_t *launch, const program_t *program, uint32_t cores);
 isa_completion_t launch_resume(launch_t *launch, uint32_t number, uint64_t result);
 // Runs and expects the fault; returns its record.

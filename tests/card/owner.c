@@ -15,8 +15,9 @@
 // --- What the card asks ---
 
 static bool host_range(owner_t *owner, uint64_t address, uint64_t bytes) {
-    return !owner->refuse_dma && address >= HOST_BASE && bytes <= HOST_BYTES &&
-           address - HOST_BASE <= HOST_BYTES - bytes;
+    atomic_fetch_add_explicit(&owner->dma_count, 1, memory_order_relaxed);
+    return !atomic_load_explicit(&owner->refuse_dma, memory_order_relaxed) &&
+           address >= HOST_BASE && bytes <= HOST_BYTES && address - HOST_BASE <= HOST_BYTES - bytes;
 }
 
 static bool dma_read(void *user, uint64_t address, void *out_data, uint64_t bytes) {
@@ -43,6 +44,8 @@ static bool dma_write(void *user, uint64_t address, const void *data, uint64_t b
     } else {
         memcpy(to, data, bytes);
     }
+    if (owner->hook != NULL)
+        owner->hook(owner, address);
     return true;
 }
 
@@ -61,7 +64,9 @@ static void msix(void *user, uint32_t vector) {
 }
 
 static uint64_t clock_ns(void *user) {
-    (void)user;
+    owner_t *owner = user;
+    if (owner->own_clock)
+        return atomic_load(&owner->now_ns);
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -84,6 +89,38 @@ uint32_t owner_reg(owner_t *owner, uint32_t offset) {
 
 void owner_set_reg(owner_t *owner, uint32_t offset, uint32_t value) {
     owner->card.bar_write(owner->card.self, 0, offset, 4, value);
+}
+
+uint64_t owner_reg64(owner_t *owner, uint32_t offset) {
+    uint64_t low = owner_reg(owner, offset);
+    return low | (uint64_t)owner_reg(owner, offset + 4) << 32;
+}
+
+uint32_t owner_config(owner_t *owner, uint32_t offset, uint32_t bytes) {
+    return owner->card.config_read(owner->card.self, offset, bytes);
+}
+
+void owner_set_config(owner_t *owner, uint32_t offset, uint32_t bytes, uint32_t value) {
+    owner->card.config_write(owner->card.self, offset, bytes, value);
+}
+
+void owner_inject(owner_t *owner, uint32_t what, uint64_t argument) {
+    owner_set_reg(owner, ISA_REG_INJECT_ARG_LO, (uint32_t)argument);
+    owner_set_reg(owner, ISA_REG_INJECT_ARG_HI, (uint32_t)(argument >> 32));
+    owner_set_reg(owner, ISA_REG_INJECT, what);
+}
+
+void owner_pass(owner_t *owner, uint64_t ns) { atomic_fetch_add(&owner->now_ns, ns); }
+
+static void nap(void) {
+    struct timespec pause = {0, 100000};
+    (void)nanosleep(&pause, NULL);
+}
+
+void owner_wait_reg(owner_t *owner, uint32_t offset, uint32_t value) {
+    for (int i = 0; i < 100000 && owner_reg(owner, offset) != value; i++)
+        nap();
+    CHECK_EQUAL(owner_reg(owner, offset), value);
 }
 
 static void set_reg64(owner_t *owner, uint32_t offset, uint64_t value) {
@@ -153,6 +190,18 @@ void owner_ring(owner_t *owner, uint32_t node) {
     owner_set_reg(owner, ISA_DOORBELL(node, 0), owner->nodes[node].tail);
 }
 
+uint64_t owner_push_high(owner_t *owner, uint32_t node, isa_ring_packet_t packet) {
+    owner_node_t *at = &owner->nodes[node];
+    if (packet.words[7] == 0)
+        packet.words[7] = ++owner->fence;
+    at->high[at->high_tail++ % (1u << RING_LOG2)] = packet;
+    return packet.words[7];
+}
+
+void owner_ring_high(owner_t *owner, uint32_t node) {
+    owner_set_reg(owner, ISA_DOORBELL(node, ISA_RING_HIGH), owner->nodes[node].high_tail);
+}
+
 bool owner_has_completion(owner_t *owner, uint32_t node) {
     const owner_node_t *at = &owner->nodes[node];
     _Atomic uint32_t *word =
@@ -163,9 +212,8 @@ bool owner_has_completion(owner_t *owner, uint32_t node) {
 
 isa_completion_t owner_completion(owner_t *owner, uint32_t node) {
     owner_node_t *at = &owner->nodes[node];
-    struct timespec pause = {0, 100000};
     for (int i = 0; i < 100000 && !owner_has_completion(owner, node); i++)
-        (void)nanosleep(&pause, NULL);
+        nap();
     CHECK(owner_has_completion(owner, node));
     return at->comp[at->comp_head++ % (1u << COMP_LOG2)];
 }
@@ -191,15 +239,18 @@ isa_fault_record_t owner_fault(owner_t *owner) {
     return record;
 }
 
-isa_completion_t owner_run_ib(owner_t *owner, const void *ib, uint32_t bytes) {
+isa_ring_packet_t owner_ib_packet(owner_t *owner, const void *ib, uint32_t bytes) {
     const uint64_t *pte = owner_pte(owner, IB_VA);
     uint8_t *host = owner->host + ((*pte & ISA_PTE_ADDRESS) - HOST_BASE);
     memcpy(host, ib, bytes);
-    isa_ring_packet_t packet = {.run_ib = {.op = ISA_RING_RUN_IB,
-                                           .bytes = bytes,
-                                           .context = owner_dma(owner, owner->context),
-                                           .va = IB_VA}};
-    return owner_do(owner, ISA_NODE_COMPUTE, packet);
+    return (isa_ring_packet_t){.run_ib = {.op = ISA_RING_RUN_IB,
+                                          .bytes = bytes,
+                                          .context = owner_dma(owner, owner->context),
+                                          .va = IB_VA}};
+}
+
+isa_completion_t owner_run_ib(owner_t *owner, const void *ib, uint32_t bytes) {
+    return owner_do(owner, ISA_NODE_COMPUTE, owner_ib_packet(owner, ib, bytes));
 }
 
 static void copy_packet(owner_t *owner, uint64_t dst, uint64_t src, uint64_t bytes, uint8_t flags) {
@@ -232,16 +283,38 @@ void owner_download(owner_t *owner, void *out_data, uint64_t card_address, uint6
 
 // --- Start and stop ---
 
-static void start_node(owner_t *owner, uint32_t node) {
+void owner_start_node(owner_t *owner, uint32_t node) {
     owner_node_t *at = &owner->nodes[node];
-    at->ring = owner_alloc(owner, sizeof *at->ring << RING_LOG2);
-    at->comp = owner_alloc(owner, sizeof *at->comp << COMP_LOG2);
+    if (at->ring == NULL) {
+        at->ring = owner_alloc(owner, sizeof *at->ring << RING_LOG2);
+        at->high = owner_alloc(owner, sizeof *at->high << RING_LOG2);
+        at->comp = owner_alloc(owner, sizeof *at->comp << COMP_LOG2);
+    }
+    memset(at->comp, 0, sizeof *at->comp << COMP_LOG2);
+    at->tail = at->high_tail = at->comp_head = 0;
     set_reg64(owner, ISA_NODE_REG_AT(node, RING_BASE_LO), owner_dma(owner, at->ring));
     owner_set_reg(owner, ISA_NODE_REG_AT(node, RING_LOG2), RING_LOG2);
+    set_reg64(owner, ISA_NODE_REG_AT(node, HIGH_BASE_LO), owner_dma(owner, at->high));
+    owner_set_reg(owner, ISA_NODE_REG_AT(node, HIGH_LOG2), RING_LOG2);
     set_reg64(owner, ISA_NODE_REG_AT(node, COMP_BASE_LO), owner_dma(owner, at->comp));
     owner_set_reg(owner, ISA_NODE_REG_AT(node, COMP_LOG2), COMP_LOG2);
     owner_set_reg(owner, ISA_NODE_REG_AT(node, CONTROL), ISA_NODE_CONTROL_ON);
     CHECK(owner_reg(owner, ISA_NODE_REG_AT(node, STATE)) == ISA_NODE_STATE_IDLE);
+}
+
+void owner_bring_up(owner_t *owner) {
+    owner_set_config(owner, 0x04, 2, 0x0006); // memory, bus master
+    owner_set_config(owner, 0x42, 2, 0x8000); // MSI-X on
+    for (uint32_t i = 0; i < 3; i++)
+        owner->card.bar_write(owner->card.self, 2, i * 16 + 12, 4, 0);
+    if (owner->faults == NULL)
+        owner->faults = owner_alloc(owner, sizeof *owner->faults << FAULT_LOG2);
+    memset(owner->faults, 0, sizeof *owner->faults << FAULT_LOG2);
+    owner->fault_head = 0;
+    set_reg64(owner, ISA_REG_FAULT_BASE_LO, owner_dma(owner, owner->faults));
+    owner_set_reg(owner, ISA_REG_FAULT_LOG2, FAULT_LOG2);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        owner_start_node(owner, i);
 }
 
 static void start_context(owner_t *owner, const isa_profile_t *profile, uint32_t cores) {
@@ -264,6 +337,8 @@ void owner_start(owner_t *owner, const owner_options_t *options) {
     owner->host = aligned_alloc(ISA_PAGE_LARGE, HOST_BYTES);
     CHECK(owner->host != NULL);
     memset(owner->host, 0, HOST_BYTES);
+    owner->own_clock = options->own_clock;
+    owner->now_ns = 1000000000;
     owner->card_used = PAGE; // address 0 is for tests of null
     const isa_profile_t *profile =
         isa_profile_find(options->profile != NULL ? options->profile : "edge");
@@ -277,6 +352,7 @@ void owner_start(owner_t *owner, const owner_options_t *options) {
         .mode = options->timing ? SIM_MODE_TIMING : SIM_MODE_FUNCTIONAL,
         .posted = options->posted,
         .memory_bytes = UINT64_C(256) << 20,
+        .serial = options->serial,
     };
     sim_host_t host = {
         .version = SIM_VERSION,
@@ -290,15 +366,7 @@ void owner_start(owner_t *owner, const owner_options_t *options) {
     };
     CHECK((options->remote ? remote_function_create
                            : sim_function_create)(&card, &host, &owner->card) == STATUS_OK);
-    owner->card.config_write(owner->card.self, 0x04, 2, 0x0006); // memory, bus master
-    owner->card.config_write(owner->card.self, 0x42, 2, 0x8000); // MSI-X on
-    for (uint32_t i = 0; i < 3; i++)
-        owner->card.bar_write(owner->card.self, 2, i * 16 + 12, 4, 0);
-    owner->faults = owner_alloc(owner, sizeof *owner->faults << FAULT_LOG2);
-    set_reg64(owner, ISA_REG_FAULT_BASE_LO, owner_dma(owner, owner->faults));
-    owner_set_reg(owner, ISA_REG_FAULT_LOG2, FAULT_LOG2);
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
-        start_node(owner, i);
+    owner_bring_up(owner);
     start_context(owner, profile, options->cores != 0 ? options->cores : profile->cores);
 }
 
