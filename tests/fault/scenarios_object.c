@@ -214,7 +214,7 @@ static const scenario_t rows[] = {
     {"export a buffer", REQ(BO_EXPORT), STATUS_OK, TOLERANT, NULL, bo_export, NULL},
     {"... that is none", REQ(BO_EXPORT), STATUS_NOT_FOUND, 0, NULL, bo_export_bad, NULL},
     {"import a buffer", REQ(BO_IMPORT), STATUS_OK, 0, export_to_other, bo_import, NULL},
-    {"... with another key", REQ(BO_IMPORT), STATUS_DENIED, 0, export_to_other, bo_import_bad,
+    {"... with another key", REQ(BO_IMPORT), STATUS_NOT_FOUND, 0, export_to_other, bo_import_bad,
      NULL},
     {"share a buffer that its maker destroys", REQ(BO_IMPORT), STATUS_OK, TOLERANT, open_other,
      share, NULL},
