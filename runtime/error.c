@@ -53,3 +53,13 @@ accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error
         return rt_fail_status(error, status, what);
     return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
 }
+
+void rt_text_add(rt_text_t *text, const char *format, ...) {
+    size_t room = sizeof text->text - text->length;
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text->text + text->length, room, format, args);
+    va_end(args);
+    if (length > 0)
+        text->length += (size_t)length < room ? (size_t)length : room - 1;
+}

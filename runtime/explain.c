@@ -5,7 +5,6 @@
 
 #include "isa/xaccel.h"
 #include "runtime/runtime_internal.h"
-#include "support/strbuf.h"
 
 static const char *cause_text(uint16_t cause) {
     switch (cause) {
@@ -92,41 +91,42 @@ static culprit_t culprit_of(accel_device_t *device, const isa_fault_record_t *fa
     return culprit;
 }
 
-static void add_exit(strbuf_t *text, const culprit_t *culprit, uint64_t code) {
+static void add_exit(rt_text_t *text, const culprit_t *culprit, uint64_t code) {
     switch (code) {
     case ISA_EXIT_HEAP:
-        strbuf_printf(
-            text, "it needs %" PRIu64 " bytes of heap, which it cannot have (limit %" PRIu64 ")",
-            culprit->heap_refused, culprit->heap_limit);
+        rt_text_add(text,
+                    "it needs %" PRIu64 " bytes of heap, which it cannot have (limit %" PRIu64 ")",
+                    culprit->heap_refused, culprit->heap_limit);
         break;
     case ISA_EXIT_SHAPE:
-        strbuf_add(text, "the shapes of the inputs contradict each other or a bound");
+        rt_text_add(text, "the shapes of the inputs contradict each other or a bound");
         break;
     case ISA_EXIT_INDEX:
-        strbuf_add(text, "an index is out of bounds");
+        rt_text_add(text, "an index is out of bounds");
         break;
     case ISA_EXIT_ABORT:
-        strbuf_add(text, "it called abort()");
+        rt_text_add(text, "it called abort()");
         break;
     default:
-        strbuf_printf(text, "it ended with exit code %" PRIu64, code);
+        rt_text_add(text, "it ended with exit code %" PRIu64, code);
         break;
     }
 }
 
-static void add_details(strbuf_t *text, const culprit_t *culprit, const isa_fault_record_t *fault) {
+static void add_details(rt_text_t *text, const culprit_t *culprit,
+                        const isa_fault_record_t *fault) {
     uint64_t offset = fault->pc - culprit->image_va;
-    strbuf_printf(text, "%s (va 0x%" PRIx64 ", value 0x%" PRIx64 ", %s", cause_text(fault->cause),
-                  fault->va, fault->value, access_text(fault->access));
+    rt_text_add(text, "%s (va 0x%" PRIx64 ", value 0x%" PRIx64 ", %s", cause_text(fault->cause),
+                fault->va, fault->value, access_text(fault->access));
     if (fault->core != ISA_FAULT_NO_CORE)
-        strbuf_printf(text, ", core %u", fault->core);
-    strbuf_printf(text, ", %s", engine_text(fault->engine));
+        rt_text_add(text, ", core %u", fault->core);
+    rt_text_add(text, ", %s", engine_text(fault->engine));
     if (fault->pc != 0 && culprit->module != NULL && fault->pc >= culprit->image_va &&
         offset < culprit->module->image_bytes)
-        strbuf_printf(text, ", pc image+0x%" PRIx64, offset);
+        rt_text_add(text, ", pc image+0x%" PRIx64, offset);
     else if (fault->pc != 0)
-        strbuf_printf(text, ", pc 0x%" PRIx64, fault->pc);
-    strbuf_add(text, ")");
+        rt_text_add(text, ", pc 0x%" PRIx64, fault->pc);
+    rt_text_add(text, ")");
 }
 
 // What happened, and what to do; NULL: the fault record tells.
@@ -173,20 +173,17 @@ accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *q
                        "work that this stream waited for by an event failed; waiting for the "
                        "event's own stream tells why");
     culprit_t culprit = culprit_of(device, &fault);
-    strbuf_t text;
-    strbuf_init(&text);
-    strbuf_add(&text, "the program failed");
+    rt_text_t text = {0};
+    rt_text_add(&text, "the program failed");
     if (culprit.node != NULL)
-        strbuf_printf(&text, " in node '%s' (%s)", culprit.node, culprit.op);
-    strbuf_add(&text, ": ");
+        rt_text_add(&text, " in node '%s' (%s)", culprit.node, culprit.op);
+    rt_text_add(&text, ": ");
     if (lost_text(query->reason) != NULL)
-        strbuf_add(&text, lost_text(query->reason));
+        rt_text_add(&text, "%s", lost_text(query->reason));
     else if (fault.cause == ISA_FAULT_PROGRAM_EXIT)
         add_exit(&text, &culprit, fault.value);
     else
         add_details(&text, &culprit, &fault);
-    accel_status_t result = rt_fail(error, status_of(query->reason, &fault), "%s",
-                                    text.text != NULL ? text.text : "the program failed");
-    strbuf_deinit(&text);
+    accel_status_t result = rt_fail(error, status_of(query->reason, &fault), "%s", text.text);
     return result;
 }

@@ -19,6 +19,13 @@ accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *
     PRINTF_LIKE(3, 4);
 // With the driver's reason appended; `status` is not OK.
 accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what);
+// A text that is put together in the frame, cut off where an error's would be: who reports a want
+// of memory must not need any.
+typedef struct rt_text {
+    size_t length;
+    char text[sizeof(((accel_error_t *)0)->text)];
+} rt_text_t;
+void rt_text_add(rt_text_t *text, const char *format, ...) PRINTF_LIKE(2, 3);
 // The same, and says of a lost device how it was lost.
 accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
                               const char *what);

@@ -5,7 +5,6 @@
 #include "runtime/runtime_internal.h"
 #include "support/checked.h"
 #include "support/dtype.h"
-#include "support/strbuf.h"
 
 const isa_io_t *rt_io(const accel_module_t *module, uint32_t index) {
     return &module->program->image.io[index];
@@ -35,31 +34,29 @@ accel_status_t rt_tensor_bytes(accel_dtype_t dtype, uint32_t rank, const int64_t
 
 // --- Inputs ---
 
-static void add_dims(strbuf_t *text, const accel_module_t *module, const isa_io_t *io) {
-    strbuf_add(text, dtype_text((dtype_t)io->dtype));
-    strbuf_add(text, "[");
+static void add_dims(rt_text_t *text, const accel_module_t *module, const isa_io_t *io) {
+    rt_text_add(text, "%s", dtype_text((dtype_t)io->dtype));
+    rt_text_add(text, "[");
     for (uint32_t i = 0; i < io->rank; i++) {
         const isa_dim_t *dim = &io->dims[i];
-        strbuf_add(text, i > 0 ? "," : "");
+        rt_text_add(text, "%s", i > 0 ? "," : "");
         if (dim->symbol >= 0)
-            strbuf_add(text, symbol_name(module, dim->symbol));
+            rt_text_add(text, "%s", symbol_name(module, dim->symbol));
         else
-            strbuf_printf(text, "%" PRId64, dim->value);
+            rt_text_add(text, "%" PRId64, dim->value);
     }
-    strbuf_add(text, "]");
+    rt_text_add(text, "]");
 }
 
 static accel_status_t misfit(const accel_module_t *module, uint32_t index,
                              const accel_tensor_t *tensor, accel_error_t *error) {
-    strbuf_t text;
-    strbuf_init(&text);
+    rt_text_t text = {0};
     add_dims(&text, module, rt_io(module, index));
-    strbuf_printf(&text, ", not %s[", dtype_text((dtype_t)tensor->dtype));
+    rt_text_add(&text, ", not %s[", dtype_text((dtype_t)tensor->dtype));
     for (uint32_t i = 0; i < tensor->rank && i < ACCEL_MAX_RANK; i++)
-        strbuf_printf(&text, "%s%" PRId64, i > 0 ? "," : "", tensor->dims[i]);
+        rt_text_add(&text, "%s%" PRId64, i > 0 ? "," : "", tensor->dims[i]);
     accel_status_t result =
         rt_fail(error, ACCEL_INVALID, "input '%s' is %s]", rt_io_name(module, index), text.text);
-    strbuf_deinit(&text);
     return result;
 }
 
