@@ -136,7 +136,7 @@ static void each_call_fails(void **state) {
 
 static void cards_disappear(void **state) {
     fixture_t *f = *state;
-    port_fault_set(f->fault, &(port_fault_plan_t){.gone_at = 2});
+    port_fault_set(f->fault, &(port_fault_plan_t){.gone_at_read = 2});
     f->ops->reg_write32(f->port, 0, 1);
     assert_int_equal(f->ops->reg_read32(f->port, 0), 77);
     assert_int_equal(f->ops->reg_read32(f->port, 0), UINT32_MAX);
@@ -144,6 +144,12 @@ static void cards_disappear(void **state) {
     assert_int_equal(f->ops->reg_read32(f->port, 0), UINT32_MAX);
     assert_int_equal(f->reads, 1);
     assert_int_equal(f->writes, 1);
+    port_fault_set(f->fault, &(port_fault_plan_t){.gone_at_write = 2});
+    f->ops->reg_write32(f->port, 0, 1);
+    assert_int_equal(f->ops->reg_read32(f->port, 0), 77);
+    f->ops->reg_write32(f->port, 0, 1);
+    assert_int_equal(f->writes, 2);
+    assert_int_equal(f->ops->reg_read32(f->port, 0), UINT32_MAX);
     port_fault_set(f->fault, NULL);
     assert_int_equal(f->ops->reg_read32(f->port, 0), 77);
     assert_quiet(f);

@@ -161,7 +161,9 @@ static status_t grow_heap(world_t *w) {
     RETURN_IF_ERROR(ASK(w, ask, ACCEL_REQ_CTX_QUERY));
     if (ask.state != ACCEL_CTX_SUSPENDED) {
         RETURN_IF_ERROR(run_heap(w));
-        SAME(w, wait_last(w), STATUS_SUSPENDED);
+        status_t suspended = wait_last(w);
+        if (suspended != STATUS_SUSPENDED)
+            return suspended;
     }
     status_t status = ask_bo(w, HEAP_BYTES, &heap);
     if (status == STATUS_OK)
@@ -170,10 +172,12 @@ static status_t grow_heap(world_t *w) {
     if (status == STATUS_OK)
         status = resume(w);
     if (status == STATUS_OK)
-        was_granted(w);
+        status = wait_last(w);
+    if (status == STATUS_OK)
+        SAME(w, word_at(w, HEAP_AT), 1);
     if (bound)
-        MUST(w, ask_unbind(w, w->vm, ISA_VA_HEAP));
-    if (heap != 0)
+        bound = world_still_bound(w, ask_unbind(w, w->vm, ISA_VA_HEAP));
+    if (heap != 0 && !bound)
         MUST(w, ask_handle(w, ACCEL_REQ_BO_DESTROY, heap));
     return status;
 }
@@ -198,11 +202,10 @@ static status_t run_wild(world_t *w) {
         status = ask_run(w, context, IB_FAULT, 0);
     if (status == STATUS_OK)
         status = wait_last(w);
-    if (status == STATUS_CONTEXT_LOST) {
-        accel_req_ctx_query_t ask = {.handle = context};
-        MUST(w, ASK(w, ask, ACCEL_REQ_CTX_QUERY));
+    accel_req_ctx_query_t ask = {.handle = context};
+    if (status == STATUS_CONTEXT_LOST && ASK(w, ask, ACCEL_REQ_CTX_QUERY) == STATUS_OK) {
         SAME(w, ask.state, ACCEL_CTX_LOST);
-        SAME(w, ask_run(w, context, IB_STORE, 0), STATUS_CONTEXT_LOST);
+        SO(w, ask_run(w, context, IB_STORE, 0) != STATUS_OK);
     }
     MUST(w, ask_handle(w, ACCEL_REQ_CTX_DESTROY, context));
     if (own != 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting the card, by hw alone and by the resource manager: with each call that can fail failed,
-// and with the card gone at each register read.
+// and with the card gone at each register access.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -68,12 +68,14 @@ static void run(const char *name, start_t start, const port_fault_plan_t *plan) 
     world_t w;
     port_fault_counts_t counts;
     world_plug(&w, name, false);
-    w.n = plan->fail_at + plan->gone_at;
+    w.n = plan->fail_at + plan->gone_at_read + plan->gone_at_write;
     w.for_many = plan->fail_for;
     port_fault_set(w.fault, plan);
     status_t status = start(&w, &counts);
-    if (plan->gone_at != 0)
-        SO(&w, status != STATUS_OK);
+    if (plan->gone_at_read != 0)
+        SAME(&w, status, STATUS_DEVICE_LOST);
+    else if (plan->gone_at_write != 0) // nobody may have read since
+        SO(&w, status == STATUS_DEVICE_LOST || status == STATUS_OK);
     else
         SAME(&w, status, STATUS_NO_MEMORY);
     check_recovery(&w, start);
@@ -87,8 +89,11 @@ static void run_all(const char *name, start_t start) {
         run(name, start, &(port_fault_plan_t){.fail_at = n, .fail_for = UINT64_MAX});
     }
     for (uint64_t n = 1; n <= counts.reads; n++)
-        run(name, start, &(port_fault_plan_t){.gone_at = n});
-    printf("%s: %" PRIu64 " calls, %" PRIu64 " register reads\n", name, counts.calls, counts.reads);
+        run(name, start, &(port_fault_plan_t){.gone_at_read = n});
+    for (uint64_t n = 1; n <= counts.writes; n++)
+        run(name, start, &(port_fault_plan_t){.gone_at_write = n});
+    printf("%s: %" PRIu64 " calls, %" PRIu64 " register reads, %" PRIu64 " writes\n", name,
+           counts.calls, counts.reads, counts.writes);
 }
 
 int main(void) {

@@ -125,7 +125,7 @@ enum { RANK_CLIENT = 1, RANK_CARD, RANK_VM };
 
 status_t world_start(world_t *w) {
     port_fault_rank(w->fault, RANK_CARD, 0);
-    RETURN_IF_ERROR(rm_card_start(port_fault_base(w->fault), NULL, &w->rm));
+    RETURN_IF_ERROR(rm_card_start(port_fault_base(w->fault), w->options, &w->rm));
     port_fault_rank(w->fault, RANK_CLIENT, 0);
     RETURN_IF_ERROR(rm_client_open(w->rm, NULL, &w->client));
     port_fault_rank(w->fault, RANK_VM, 0);
@@ -311,23 +311,26 @@ static status_t life_work(world_t *w, const life_t *life) {
     return STATUS_OK;
 }
 
-// What was made goes, whatever failed before: none of these may fail.
+bool world_still_bound(const world_t *w, status_t unbound) {
+    SO(w, unbound == STATUS_OK || unbound == STATUS_DEVICE_LOST);
+    return unbound != STATUS_OK;
+}
+
+// What was made goes, whatever failed before: none of these may fail. (A client whose card is lost
+// can only close what is bound.)
 static void life_end(world_t *w, const life_t *life) {
     if (life->context != 0)
         MUST(w, ask_handle(w, ACCEL_REQ_CTX_DESTROY, life->context));
-    if (life->card_bound)
-        MUST(w, ask_unbind(w, life->vm, CARD_VA));
-    if (life->code_bound)
-        MUST(w, ask_unbind(w, life->vm, CODE_VA));
-    if (life->data_bound)
-        MUST(w, ask_unbind(w, life->vm, DATA_VA));
+    bool bound = life->card_bound && world_still_bound(w, ask_unbind(w, life->vm, CARD_VA));
+    bound |= life->code_bound && world_still_bound(w, ask_unbind(w, life->vm, CODE_VA));
+    bound |= life->data_bound && world_still_bound(w, ask_unbind(w, life->vm, DATA_VA));
     const uint32_t bos[] = {life->card_bo, life->data_bo, life->code_bo};
     for (uint32_t i = 0; i < COUNT_OF(bos); i++)
-        if (bos[i] != 0)
+        if (bos[i] != 0 && !bound)
             MUST(w, ask_handle(w, ACCEL_REQ_BO_DESTROY, bos[i]));
     if (life->sync != 0)
         MUST(w, ask_handle(w, ACCEL_REQ_SYNC_DESTROY, life->sync));
-    if (life->vm != 0)
+    if (life->vm != 0 && !bound)
         MUST(w, ask_handle(w, ACCEL_REQ_VM_DESTROY, life->vm));
 }
 

@@ -34,8 +34,9 @@
 #define NO_HANDLE  0x7777u
 
 typedef struct world {
-    const char *name;     // of the scenario
-    uint64_t n, for_many; // the plan in force, for messages
+    const char *name;            // of the scenario
+    uint64_t n, for_many;        // the plan in force, for messages
+    const rm_options_t *options; // NULL: the usual ones
     port_user_t *user;
     sim_function_t card;
     port_fault_t *fault;
@@ -92,6 +93,8 @@ status_t ask_copy(world_t *w, uint32_t context, uint64_t dst, uint64_t src);
 // A command buffer of the data; signals likewise.
 status_t ask_run(world_t *w, uint32_t context, uint32_t ib, uint32_t flags);
 uint64_t world_memory_free(world_t *w);
+// Whether a binding is still there: unbinding is refused only to a client whose card is lost.
+bool world_still_bound(const world_t *w, status_t unbound);
 
 // A whole life of objects with a copy through card memory and a program; all is gone afterwards,
 // also when something failed: then its status comes back.

@@ -54,9 +54,9 @@ port_t *port_fault_base(port_fault_t *port);
 typedef struct port_fault_plan {
     uint64_t fail_at;  // number of the call that fails, the next call that can fail being 1
     uint64_t fail_for; // how many from there on, at least 1; UINT64_MAX: all
-    // Number of the register read from which on the card is gone: reads are all ones, writes are
-    // lost, no interrupt comes, function_reset fails.
-    uint64_t gone_at;
+    // Number of the register read, or write, from which on the card is gone: reads are all ones,
+    // writes are lost, no interrupt comes, function_reset fails.
+    uint64_t gone_at_read, gone_at_write;
 } port_fault_plan_t;
 
 // From now on; all counts begin again. NULL: nothing fails. Any thread.

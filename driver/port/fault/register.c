@@ -6,7 +6,9 @@
 // --- Registers ---
 
 static bool is_gone(const port_fault_t *port) {
-    return port->plan.gone_at != 0 && port->counts.reads >= port->plan.gone_at;
+    const port_fault_plan_t *plan = &port->plan;
+    return (plan->gone_at_read != 0 && port->counts.reads >= plan->gone_at_read) ||
+           (plan->gone_at_write != 0 && port->counts.writes >= plan->gone_at_write);
 }
 
 static uint32_t fault_reg_read32(port_t *base, uint32_t offset) {
