@@ -47,7 +47,7 @@ static void crumble(world_t *w) {
         MUST(w, ask_bo(w, 8192, &even[i]));
         MUST(w, ask_bo(w, 4096, &odd[i]));
     }
-    MUST(w, ask_bo(w, world_memory_free(w), &w->handle));
+    MUST(w, ask_bo(w, world_memory_free(w), &w->hog));
     for (uint32_t i = 0; i < 8; i++)
         MUST(w, ask_handle(w, ACCEL_REQ_BO_DESTROY, even[i]));
 }

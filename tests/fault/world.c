@@ -348,3 +348,9 @@ status_t world_life(world_t *w) {
     w->point = point;
     return status;
 }
+
+void world_relieve(world_t *w) {
+    if (w->hog != 0)
+        MUST(w, ask_handle(w, ACCEL_REQ_BO_DESTROY, w->hog));
+    w->hog = 0;
+}

@@ -48,8 +48,8 @@ typedef struct world {
     uint32_t card_bo, data_bo, code_bo;
     uint64_t point; // last one of `sync` that was submitted
     // A scenario's own.
-    uint32_t handle;
-    uint64_t number, key[2];
+    uint32_t handle, hog; // `hog`: a buffer that is to go before anything else can be made
+    uint64_t number;
 } world_t;
 
 void world_fail(const world_t *w, const char *file, int line, const char *text)
@@ -99,5 +99,7 @@ bool world_still_bound(const world_t *w, status_t unbound);
 // A whole life of objects with a copy through card memory and a program; all is gone afterwards,
 // also when something failed: then its status comes back.
 status_t world_life(world_t *w);
+// Gives back what keeps a life from having memory.
+void world_relieve(world_t *w);
 
 #endif
