@@ -140,7 +140,8 @@ void daemon_client_end(daemon_client_t *client);
 status_t daemon_host_create(daemon_client_t *client, accel_req_bo_create_t *request, int *out_fd);
 // BO_DESTROY of any buffer.
 status_t daemon_host_destroy(daemon_client_t *client, accel_req_handle_t *request);
-bool daemon_host_is(daemon_client_t *client, uint32_t handle);
+// BO_EXPORT of any buffer. UNSUPPORTED: host memory, which two processes have already.
+status_t daemon_host_export(daemon_client_t *client, accel_req_share_t *request);
 // After its rm client was closed.
 void daemon_host_free_all(daemon_client_t *client);
 

@@ -179,11 +179,16 @@ status_t daemon_host_destroy(daemon_client_t *client, accel_req_handle_t *reques
     return status;
 }
 
-bool daemon_host_is(daemon_client_t *client, uint32_t handle) {
+// Under the lock too, or the handle could become host memory between the question and the export;
+// an importer would keep a mapping alive that goes with its maker.
+status_t daemon_host_export(daemon_client_t *client, accel_req_share_t *request) {
+    uint32_t handle = request->handle;
     (void)pthread_mutex_lock(&client->mutex);
-    bool is = handle < client->hosts_capacity && client->hosts[handle].memory != NULL;
+    bool is_host = handle < client->hosts_capacity && client->hosts[handle].memory != NULL;
+    status_t status =
+        is_host ? STATUS_UNSUPPORTED : rm_request(client->rm, request, sizeof *request);
     (void)pthread_mutex_unlock(&client->mutex);
-    return is;
+    return status;
 }
 
 void daemon_host_free_all(daemon_client_t *client) {

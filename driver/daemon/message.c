@@ -122,9 +122,8 @@ static status_t carry_out(message_t *m, accel_req_t *head) {
         return host_create(m->connection, body);
     if (head->op == ACCEL_REQ_BO_DESTROY && head->size == sizeof(accel_req_handle_t))
         return daemon_host_destroy(client, body);
-    if (head->op == ACCEL_REQ_BO_EXPORT && head->size == sizeof(accel_req_share_t) &&
-        daemon_host_is(client, ((accel_req_share_t *)body)->handle))
-        return STATUS_UNSUPPORTED; // host memory belongs to two processes already
+    if (head->op == ACCEL_REQ_BO_EXPORT && head->size == sizeof(accel_req_share_t))
+        return daemon_host_export(client, body);
     return rm_request(client->rm, head, head->size);
 }
 
