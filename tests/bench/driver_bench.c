@@ -33,7 +33,7 @@ static double now_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static void die(const char *what, const char *why) {
+NO_RETURN static void die(const char *what, const char *why) {
     fprintf(stderr, "driver_bench: %s: %s\n", what, why);
     exit(1);
 }
