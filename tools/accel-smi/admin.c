@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What only administrators may do: power limits, resets, planted faults.
+#include <string.h>
+
+#include "tools/accel-smi/smi.h"
+#include "tools/common/cli.h"
+
+// What changes a card asks for the card to be named where there are several.
+static bool names_cards(smi_t *smi) {
+    if (smi->options.n_ids != 0 || accel_manager_n_cards(smi->manager) == 1)
+        return true;
+    fprintf(smi->world->err, "accel-smi: there are %u cards: say which one by -i\n",
+            accel_manager_n_cards(smi->manager));
+    return false;
+}
+
+int smi_power_limit(smi_t *smi) {
+    accel_error_t error = {0};
+    double watts = smi->options.power_limit;
+    if (!names_cards(smi))
+        return CLI_EXIT_USAGE;
+    for (size_t i = 0; i < smi->n_selected; i++) {
+        accel_status_t status = accel_card_set_power_limit(smi->manager, smi->selected[i],
+                                                           (uint32_t)(watts * 1000 + 0.5), &error);
+        if (status != ACCEL_OK)
+            return smi_fail(smi, status, &error);
+        fprintf(smi->world->out, "Card %u: the power limit is %.2f W.\n", smi->selected[i], watts);
+    }
+    return CLI_EXIT_OK;
+}
+
+int smi_reset(smi_t *smi) {
+    accel_error_t error = {0};
+    bool node = strcmp(smi->options.reset, "node") == 0;
+    bool copy = smi->options.node != NULL && strcmp(smi->options.node, "copy") == 0;
+    if (!node && smi->options.node != NULL)
+        return smi_usage(smi, "--node goes with --reset=node", "");
+    if (!names_cards(smi))
+        return CLI_EXIT_USAGE;
+    for (size_t i = 0; i < smi->n_selected; i++) {
+        uint32_t card = smi->selected[i];
+        accel_status_t status = node ? accel_card_reset_node(smi->manager, card, copy, &error)
+                                     : accel_card_reset(smi->manager, card, &error);
+        if (status != ACCEL_OK)
+            return smi_fail(smi, status, &error);
+        fprintf(smi->world->out, "Card %u: %s was reset.\n", card,
+                !node  ? "the card"
+                : copy ? "node COPY"
+                       : "node COMPUTE");
+    }
+    return CLI_EXIT_OK;
+}
+
+static int unknown_kind(const smi_t *smi, const char *kind) {
+    fprintf(smi->world->err, "accel-smi: inject: '%s' is none of the faults:\n", kind);
+    for (uint32_t i = 0; accel_inject_kind(i) != NULL; i++)
+        fprintf(smi->world->err, "  %-13s ARG: %s\n", accel_inject_kind(i), accel_inject_help(i));
+    return CLI_EXIT_USAGE;
+}
+
+int smi_inject(smi_t *smi, const char *kind, const char *argument) {
+    accel_error_t error = {0};
+    uint64_t number = 0;
+    bool known = false;
+    for (uint32_t i = 0; kind != NULL && accel_inject_kind(i) != NULL; i++)
+        known = known || strcmp(accel_inject_kind(i), kind) == 0;
+    if (!known)
+        return unknown_kind(smi, kind != NULL ? kind : "");
+    if (argument != NULL && !cli_parse_u64(argument, &number))
+        return smi_usage(smi, "inject: not a number: ", argument);
+    if (!names_cards(smi))
+        return CLI_EXIT_USAGE;
+    for (size_t i = 0; i < smi->n_selected; i++) {
+        accel_status_t status =
+            accel_card_inject(smi->manager, smi->selected[i], kind, number, &error);
+        if (status != ACCEL_OK)
+            return smi_fail(smi, status, &error);
+        fprintf(smi->world->out, "Card %u: planted %s.\n", smi->selected[i], kind);
+    }
+    return CLI_EXIT_OK;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// accel-smi in the world.
+#include <stdlib.h>
+#include <time.h>
+
+#include "tools/accel-smi/smi.h"
+
+static accel_status_t open_manager(void *user, const char *socket, accel_manager_t **out_manager,
+                                   accel_error_t *error) {
+    (void)user;
+    return accel_manager_open(socket, out_manager, error);
+}
+
+static void sleep_ms(void *user, uint64_t ms) {
+    struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)user;
+    (void)nanosleep(&time, NULL);
+}
+
+static uint64_t clock_ns(clockid_t clock) {
+    struct timespec now = {0};
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t monotonic_ns(void *user) {
+    (void)user;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static uint64_t wall_ns(void *user) {
+    (void)user;
+    return clock_ns(CLOCK_REALTIME);
+}
+
+int main(int argc, char **argv) {
+    smi_world_t world = {
+        .out = stdout,
+        .err = stderr,
+        .socket = getenv("ACCEL_SOCKET"),
+        .open = open_manager,
+        .sleep_ms = sleep_ms,
+        .monotonic_ns = monotonic_ns,
+        .wall_ns = wall_ns,
+    };
+    return smi_run(&world, argc, argv);
+}
