@@ -22,7 +22,8 @@ static void destroy(void *self) {
     sim_card_t *card = self;
     atomic_store(&card->stopping, true);
     for (uint32_t i = 0; card->gang != NULL && i < ISA_NODE_COUNT; i++)
-        sim_node_ask(&card->nodes[i], SIM_WANT_ABORT);
+        if (card->nodes[i].card != NULL) // else never initialised
+            sim_node_ask(&card->nodes[i], SIM_WANT_ABORT);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         sim_node_deinit(&card->nodes[i]);
     sim_trace_end(card);
