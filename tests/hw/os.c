@@ -586,6 +586,12 @@ status_t os_reset_card(os_t *os) {
 
 // --- Programs ---
 
+// data[index] = rs, seen whole by the other side (several cores may do it).
+static void put_data(program_t *p, uint32_t index, uint32_t rs) {
+    addi(p, T2, A0, (int32_t)(8 * index));
+    amoswap(p, ZERO, rs, T2);
+}
+
 void os_program_gate(program_t *p) {
     *p = (program_t){.n = 0};
     li(p, S2, OS_GATE_RESULT - 5);
@@ -593,13 +599,14 @@ void os_program_gate(program_t *p) {
     addi(p, T0, ZERO, 5);
     sd(p, T0, S3, 0);
     addi(p, T0, ZERO, 1);
-    sd(p, T0, A0, 0);
+    put_data(p, 0, T0);
+    addi(p, T2, A0, 8);
     uint32_t wait = p->n;
-    ld(p, T0, A0, 8);
+    amoadd(p, T0, ZERO, T2);
     emit(p, branch_word(0, T0, ZERO, ((int32_t)wait - (int32_t)p->n) * 4));
     ld(p, T1, S3, 0);
     add(p, S2, S2, T1);
-    sd(p, S2, A0, 16);
+    put_data(p, 2, S2);
     finish(p, 0);
 }
 
@@ -610,6 +617,6 @@ void os_program_count(program_t *p, uint32_t n) {
     uint32_t loop = p->n;
     addi(p, S3, S3, 1);
     bne(p, S3, S2, loop);
-    sd(p, S3, A0, 24);
+    put_data(p, 3, S3);
     finish(p, 0);
 }
