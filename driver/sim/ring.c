@@ -283,7 +283,9 @@ void sim_ring_next(sim_node_t *node, uint32_t ring) {
         outcome = packet_fault(node, &fault, 0, 0);
         sim_irq_error(node->card, ISA_ERROR_DMA);
     }
-    if (outcome.type == ISA_COMP_NONE)
+    // A fault whose record is written is told all the same.
+    bool abort = outcome.type != ISA_COMP_FAULT && sim_node_wants(node, SIM_WANT_ABORT);
+    if (outcome.type == ISA_COMP_NONE || abort)
         leave(node, packet.words[7]);
     else if (outcome.type == ISA_COMP_PREEMPTED)
         sim_preempt_done(node, true);
