@@ -209,6 +209,9 @@ typedef struct sim_completion {
     bool irq;    // and the interrupt raised whether armed or not
 } sim_completion_t;
 
+// The clock at a packet's end, which also ends the time that the node was busy; 0 if it is not
+// needed for either.
+uint64_t sim_irq_end(sim_node_t *node, bool wanted);
 void sim_irq_complete(sim_node_t *node, uint32_t ring, const sim_completion_t *completion);
 void sim_irq_arm(sim_node_t *node, uint32_t ring, uint32_t fence_lo);
 // Fills in phase and time, and writes the record; returns its free-running number.

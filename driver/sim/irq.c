@@ -67,8 +67,7 @@ static void write_entry(sim_node_t *node, uint32_t ring, const sim_completion_t 
         sim_irq_error(card, ISA_ERROR_DMA);
 }
 
-// The clock at the packet's end, which also ends the time that the node was busy.
-static uint64_t time_of_end(sim_node_t *node, bool wanted) {
+uint64_t sim_irq_end(sim_node_t *node, bool wanted) {
     uint64_t since = atomic_load_explicit(&node->busy_since, memory_order_relaxed);
     if (!wanted && since == 0)
         return 0;
@@ -82,7 +81,7 @@ static uint64_t time_of_end(sim_node_t *node, bool wanted) {
 
 void sim_irq_complete(sim_node_t *node, uint32_t ring, const sim_completion_t *completion) {
     sim_ring_t *at = &node->rings[ring];
-    uint64_t now = time_of_end(node, completion->wanted);
+    uint64_t now = sim_irq_end(node, completion->wanted);
     // Who sees the entry sees LAST_DONE; who gets the armed interrupt sees both.
     if (completion->moves)
         atomic_store(&at->done, completion->fence);

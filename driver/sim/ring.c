@@ -249,6 +249,7 @@ uint64_t sim_ring_fence(sim_node_t *node, uint32_t ring) {
 // The packet stays where it is; what comes of it is for a reset to say.
 static void leave(sim_node_t *node, uint64_t fence) {
     node->abandoned = fence;
+    (void)sim_irq_end(node, false);
     if (sim_node_wants(node, SIM_WANT_HANG))
         atomic_store(&node->stuck, true);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Preemption: a gang that is stopped at hundreds of places, by its quantum or by PREEMPT, and whose
 // cores others use meanwhile, ends with the same bits as one that nobody disturbed.
+#include <sched.h>
 #include <string.h>
 
 #include "support/dtype.h"
@@ -308,8 +309,10 @@ typedef struct preempter {
 static void *preempt_on_and_on(void *arg) {
     preempter_t *preempter = arg;
     while (!atomic_load(&preempter->stop)) {
-        if (!atomic_exchange(&preempter->go, false))
+        if (!atomic_exchange(&preempter->go, false)) {
+            (void)sched_yield();
             continue;
+        }
         for (volatile uint64_t i = 0; i < preempter->spins; i++) {
         }
         owner_set_reg(preempter->owner, ISA_NODE_REG_AT(0, PREEMPT), preempter->token);
@@ -347,8 +350,8 @@ static bool run_preempted(launch_t *launch, preempter_t *preempter, isa_ring_pac
         CHECK_EQUAL(owner->context->state, ISA_CTX_STATE_PREEMPTED);
         packet->run_ib.flags = ISA_RING_FLAG_CONTINUE;
     } // else it was dropped before it began, and is put there again as it was
-    while (atomic_load(&preempter->done) != preempter->token) {
-    }
+    while (atomic_load(&preempter->done) != preempter->token)
+        (void)sched_yield();
     return done;
 }
 
