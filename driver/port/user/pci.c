@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PCI function: what an operating system would set up, its registers, its interrupts.
+#include <time.h>
+
 #include "driver/port/user/user_internal.h"
 #include "isa/card.h"
 
@@ -10,6 +12,14 @@
 #define COMMAND_MASTER   0x0004u
 #define COMMAND_NO_INTX  0x0400u
 #define CAPABILITY_MSIX  0x11u
+#define CAPABILITY_PCIE  0x10u
+#define PCIE_DEVICE      4u // device capabilities, in the capability
+#define PCIE_CONTROL     8u
+#define PCIE_STATUS      10u
+#define PCIE_HAS_FLR     0x10000000u
+#define PCIE_FLR         0x8000u
+#define PCIE_PENDING     0x20u // transactions
+#define FLR_WAIT_MS      1000u
 #define MSIX_CONTROL     2u // in the capability
 #define MSIX_ENABLE      0x8000u
 #define MSIX_VECTOR_MASK 12u // in a table entry
@@ -118,4 +128,40 @@ void user_irq_sync(port_t *base) {
     while (port->irq_running > 0)
         (void)pthread_cond_wait(&port->irq_idle, &port->irq_lock);
     (void)pthread_mutex_unlock(&port->irq_lock);
+}
+
+// --- Reset ---
+
+static bool is_gone(const port_user_t *port) { return config_read(port, CFG_ID, 4) == UINT32_MAX; }
+
+// Until the function has ended what it was doing; false: it does not.
+static bool reset_done(const port_user_t *port, uint32_t pcie) {
+    const struct timespec pause = {0, 1000000};
+    for (uint32_t ms = 0; ms < FLR_WAIT_MS; ms++) {
+        (void)nanosleep(&pause, NULL);
+        if (!is_gone(port) && (config_read(port, pcie + PCIE_STATUS, 2) & PCIE_PENDING) == 0)
+            return true;
+    }
+    return false;
+}
+
+status_t user_function_reset(port_t *base) {
+    port_user_t *port = user_of(base);
+    if (port->function.config_read == NULL || is_gone(port))
+        return STATUS_DEVICE_LOST;
+    uint32_t pcie = find_capability(port, CAPABILITY_PCIE);
+    if (pcie == 0 || (config_read(port, pcie + PCIE_DEVICE, 4) & PCIE_HAS_FLR) == 0)
+        return STATUS_UNSUPPORTED;
+    uint32_t control = config_read(port, pcie + PCIE_CONTROL, 2);
+    config_write(port, pcie + PCIE_CONTROL, 2, control | PCIE_FLR);
+    if (!reset_done(port, pcie))
+        return STATUS_DEVICE_LOST;
+    (void)pthread_mutex_lock(&port->irq_lock);
+    bool interrupts = port->irq_enabled;
+    (void)pthread_mutex_unlock(&port->irq_lock);
+    config_write(port, pcie + PCIE_CONTROL, 2, control);
+    config_write(port, CFG_COMMAND, 2, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX);
+    if (interrupts)
+        set_msix(port, true);
+    return STATUS_OK;
 }

@@ -89,5 +89,6 @@ void user_reg_write32(port_t *port, uint32_t offset, uint32_t value);
 status_t user_irq_enable(port_t *port, const port_irq_t *irq, uint32_t *out_vectors);
 void user_irq_disable(port_t *port);
 void user_irq_sync(port_t *port);
+status_t user_function_reset(port_t *port);
 
 #endif
