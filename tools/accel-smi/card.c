@@ -33,16 +33,26 @@ static void describe_health(card_t *card) {
     card->health = texts[accel_card_health(&card->t, &card->health_reason)];
 }
 
+// A client that only looks, as this one, is no user of the card.
+static bool is_user(const accel_process_t *process) {
+    return process->contexts != 0 || process->memory_bytes != 0 || process->host_bytes != 0 ||
+           process->submissions != 0;
+}
+
 static accel_status_t look_at_processes(smi_t *smi, uint32_t index, card_t *card,
                                         accel_error_t *error) {
+    uint32_t count;
     card->processes = ARENA_ARRAY(smi->arena, accel_process_t, MAX_PROCESSES);
-    accel_status_t status = accel_card_processes(smi->manager, index, card->processes,
-                                                 MAX_PROCESSES, &card->n_processes, error);
-    if (card->n_processes > MAX_PROCESSES)
-        card->n_processes = MAX_PROCESSES;
+    accel_status_t status =
+        accel_card_processes(smi->manager, index, card->processes, MAX_PROCESSES, &count, error);
     if (status == ACCEL_UNSUPPORTED)
-        status = ACCEL_OK; // none to show
-    return status;
+        return ACCEL_OK; // none to show
+    if (status != ACCEL_OK)
+        return status;
+    for (uint32_t i = 0; i < count && i < MAX_PROCESSES; i++)
+        if (is_user(&card->processes[i]))
+            card->processes[card->n_processes++] = card->processes[i];
+    return ACCEL_OK;
 }
 
 accel_status_t card_look(smi_t *smi, uint32_t index, bool use, bool processes, card_t *out_card,

@@ -68,9 +68,9 @@ static const cli_program_t program_info = {
         "  events              what happened to the cards; --follow waits for more\n"
         "  inject KIND [ARG]   plant a fault on a simulated card; an unknown KIND lists them\n"
         "\n"
-        "Exit codes: 0 done, 1 failure, 2 wrong usage, 3 no driver runs, 4 not permitted, 5 no "
-        "such\n"
-        "card, 6 card or driver went away, 7 the card or its driver cannot.",
+        "More exit codes: 3 no driver runs, 4 not permitted, 5 no such card, 6 card or driver "
+        "went\n"
+        "away, 7 the card or its driver cannot.",
 };
 
 // --- Messages ---

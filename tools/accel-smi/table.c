@@ -59,7 +59,7 @@ static void put_title(smi_t *smi) {
     rule(out, '-', true);
     row(out, " Card  Name                              Location", " Temp         Draw / Limit",
         "Memory used / total", "Comp  Copy");
-    row(out, "       UUID", " Health               Clock", "ECC corr/uncorr, retired", "Clients");
+    row(out, "       UUID", " Health               Clock", "ECC corr/uncorr, retired", "Processes");
     rule(out, '=', true);
 }
 
@@ -77,16 +77,11 @@ static void put_card(smi_t *smi, const card_t *card) {
         arena_printf(a, "%s/%s, %s", cell(smi, card, "ecc.errors.corrected"),
                      cell(smi, card, "ecc.errors.uncorrected"),
                      cell(smi, card, "retired_pages.count")),
-        cell(smi, card, "clients"));
+        arena_printf(a, "%u", card->n_processes));
     if (strcmp(card->health, "OK") != 0 && card->health_reason[0] != 0)
         fprintf(smi->world->out, "|%-*.*s|\n", W_ALL, W_ALL,
                 arena_printf(a, "       %s: %s", card->health, card->health_reason));
     rule(smi->world->out, '-', true);
-}
-
-// A client that only looks, as this one, is no user of the card.
-static bool is_user(const accel_process_t *process) {
-    return process->contexts != 0 || process->memory_bytes != 0 || process->host_bytes != 0;
 }
 
 static void put_processes(smi_t *smi, const card_t *cards) {
@@ -100,8 +95,6 @@ static void put_processes(smi_t *smi, const card_t *cards) {
     for (size_t i = 0; i < smi->n_selected; i++) {
         for (uint32_t k = 0; k < cards[i].n_processes; k++) {
             const accel_process_t *p = &cards[i].processes[k];
-            if (!is_user(p))
-                continue;
             n_shown++;
             fprintf(out, "|%-*s|\n", W_ALL,
                     arena_printf(smi->arena, " %-4u %9llu  %-16s  %-8s %8u %10lluMiB %10lluMiB",
