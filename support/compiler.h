@@ -57,6 +57,8 @@
 #define STORE_RELEASE(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
 #define ATOMIC_ADD(p, value)    __atomic_add_fetch((p), (value), __ATOMIC_ACQ_REL) // the new value
 #define ATOMIC_SUB(p, value)    __atomic_sub_fetch((p), (value), __ATOMIC_ACQ_REL)
+#define ATOMIC_OR(p, value)     __atomic_or_fetch((p), (value), __ATOMIC_ACQ_REL)
+#define ATOMIC_SWAP(p, value)   __atomic_exchange_n((p), (value), __ATOMIC_ACQ_REL) // the old value
 #endif
 
 #define COUNT_OF(array)          (sizeof(array) / sizeof((array)[0]))

@@ -1,27 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients and their handles.
+// Clients, their handles, and what they may have.
 #include "driver/rm/rm_internal.h"
 
 #include "support/mem.h"
 
 #define MAX_HANDLES (1u << 20)
 
+// --- Life ---
+
+static void client_enlist(rm_card_t *card, rm_client_t *client) {
+    rm_spin(card);
+    client->id = ++card->last_client;
+    client->generation = card->generation;
+    card->n_clients++;
+    list_push_back(&card->clients, &client->link);
+    rm_unspin(card);
+}
+
 status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
                         rm_client_t **out_client) {
-    (void)options; // limits come with accounting
     *out_client = NULL;
     rm_client_t *client = rm_new(card, sizeof *client);
     if (client == NULL)
         return STATUS_NO_MEMORY;
     client->card = card;
+    if (options != NULL)
+        client->options = *options;
+    else
+        client->options.is_admin = true;
+    list_init(&client->link);
     status_t status = card->port->ops->mutex_init(card->port, &client->mutex);
     if (status != STATUS_OK) {
         rm_free(card, client, sizeof *client);
         return status;
     }
+    client_enlist(card, client);
     *out_client = client;
     return STATUS_OK;
 }
+
+static void destroy(rm_card_t *card, rm_object_t *object) {
+    switch (object->kind) {
+    case RM_CTX: {
+        rm_context_t *context = CONTAINER_OF(object, rm_context_t, object);
+        rm_context_drain(card, context, true);
+        rm_context_destroy(card, context);
+        break;
+    }
+    case RM_VM:
+        rm_vm_destroy(card, CONTAINER_OF(object, rm_vm_t, object));
+        break;
+    case RM_BO:
+        rm_bo_destroy(card, CONTAINER_OF(object, rm_bo_t, object));
+        break;
+    case RM_SYNC:
+        rm_sync_destroy(card, CONTAINER_OF(object, rm_sync_t, object));
+        break;
+    }
+}
+
+static void destroy_kind(rm_client_t *client, rm_kind_t kind) {
+    for (uint32_t i = 0; i < client->capacity; i++) {
+        rm_object_t *object = client->objects[i];
+        if (object != NULL && object->kind == kind) {
+            client->objects[i] = NULL;
+            destroy(client->card, object);
+        }
+    }
+}
+
+// Users before what they use.
+void rm_client_close(rm_client_t *client) {
+    if (client == NULL)
+        return;
+    rm_card_t *card = client->card;
+    destroy_kind(client, RM_CTX);
+    destroy_kind(client, RM_VM);
+    destroy_kind(client, RM_BO);
+    destroy_kind(client, RM_SYNC);
+    rm_spin(card);
+    list_remove(&client->link);
+    card->n_clients--;
+    rm_unspin(card);
+    rm_free(card, client->objects, client->capacity * sizeof(*client->objects));
+    card->port->ops->mutex_deinit(card->port, &client->mutex);
+    rm_free(card, client, sizeof *client);
+}
+
+// --- Handles ---
 
 // Under the client mutex: a free entry, growing the table if there is none.
 static status_t find_entry(rm_client_t *client, uint32_t *out_index) {
@@ -101,46 +167,80 @@ void rm_client_abandon(rm_client_t *client) {
     card->port->ops->event_set(card->port, &card->progress);
 }
 
-static void destroy(rm_card_t *card, rm_object_t *object) {
-    switch (object->kind) {
-    case RM_CTX: {
-        rm_context_t *context = CONTAINER_OF(object, rm_context_t, object);
-        rm_context_drain(card, context);
-        rm_context_destroy(card, context);
-        break;
-    }
-    case RM_VM:
-        rm_vm_destroy(card, CONTAINER_OF(object, rm_vm_t, object));
-        break;
-    case RM_BO:
-        rm_bo_destroy(card, CONTAINER_OF(object, rm_bo_t, object));
-        break;
-    case RM_SYNC:
-        rm_sync_destroy(card, CONTAINER_OF(object, rm_sync_t, object));
-        break;
-    }
+// --- Accounts ---
+
+// Whether `more` fits behind `used`; a limit of 0 is none.
+static bool fits(uint64_t used, uint64_t more, uint64_t limit) {
+    return limit == 0 || (used <= limit && more <= limit - used);
 }
 
-static void destroy_kind(rm_client_t *client, rm_kind_t kind) {
-    for (uint32_t i = 0; i < client->capacity; i++) {
-        rm_object_t *object = client->objects[i];
-        if (object != NULL && object->kind == kind) {
-            client->objects[i] = NULL;
-            destroy(client->card, object);
-        }
+status_t rm_client_charge(rm_client_t *client, uint64_t memory_bytes, uint64_t host_bytes) {
+    rm_spin(client->card);
+    bool ok = fits(client->memory_bytes, memory_bytes, client->options.memory_limit) &&
+              fits(client->host_bytes, host_bytes, client->options.host_limit);
+    if (ok) {
+        client->memory_bytes += memory_bytes;
+        client->host_bytes += host_bytes;
     }
+    rm_unspin(client->card);
+    return ok ? STATUS_OK : STATUS_LIMIT;
 }
 
-// Users before what they use.
-void rm_client_close(rm_client_t *client) {
-    if (client == NULL)
-        return;
+void rm_client_refund(rm_client_t *client, uint64_t memory_bytes, uint64_t host_bytes) {
+    rm_spin(client->card);
+    client->memory_bytes -= memory_bytes;
+    client->host_bytes -= host_bytes;
+    rm_unspin(client->card);
+}
+
+bool rm_client_is_lost(const rm_client_t *client) {
+    const rm_card_t *card = client->card;
+    return LOAD_ACQUIRE(&card->absent) != 0 ||
+           LOAD_ACQUIRE(&card->generation) != client->generation;
+}
+
+// --- Bans ---
+
+static void ban(rm_client_t *client) {
     rm_card_t *card = client->card;
-    destroy_kind(client, RM_CTX);
-    destroy_kind(client, RM_VM);
-    destroy_kind(client, RM_BO);
-    destroy_kind(client, RM_SYNC);
-    rm_free(card, client->objects, client->capacity * sizeof(*client->objects));
-    card->port->ops->mutex_deinit(card->port, &client->mutex);
-    rm_free(card, client, sizeof *client);
+    client->banned = true;
+    rm_event(card, ACCEL_EVENT_BANNED, 0, client, 0, 0, 0);
+    card->port->ops->log(card->port, PORT_LOG_BANNED, client->id, client->options.pid, 0);
+    LIST_FOR_EACH(node, &card->contexts) {
+        rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        if (context->client == client)
+            rm_context_lose(card, context, ACCEL_LOST_BANNED, NULL);
+    }
+}
+
+void rm_client_strike(rm_client_t *client) {
+    const rm_options_t *options = &client->card->options;
+    uint64_t now = rm_now(client->card);
+    client->hang_at[client->hangs % RM_HANGS_MAX] = now;
+    client->hangs++;
+    if (client->banned || client->hangs < options->ban_hangs)
+        return;
+    uint64_t first = client->hang_at[(client->hangs - options->ban_hangs) % RM_HANGS_MAX];
+    if (now - first <= options->ban_ns)
+        ban(client);
+}
+
+// --- For CLIENTS; under the spin ---
+
+void rm_client_record(const rm_client_t *client, accel_client_record_t *out_record) {
+    *out_record = (accel_client_record_t){
+        .id = client->id,
+        .state = client->generation != client->card->generation ? ACCEL_CLIENT_LOST
+                 : client->banned                               ? ACCEL_CLIENT_BANNED
+                                                                : ACCEL_CLIENT_READY,
+        .pid = client->options.pid,
+        .memory_bytes = client->memory_bytes,
+        .memory_limit = client->options.memory_limit,
+        .host_bytes = client->host_bytes,
+        .busy_cycles = client->busy_cycles,
+        .submissions = client->submissions,
+        .contexts = client->contexts,
+        .hangs = client->hangs,
+    };
+    memcpy(out_record->name, client->options.name, sizeof out_record->name);
 }

@@ -7,24 +7,50 @@
 _Static_assert(sizeof(isa_fault_record_t) == sizeof(((accel_req_ctx_query_t *)0)->fault),
                "fault record of CTX_QUERY");
 
+uint32_t rm_context_card_state(const rm_context_t *context) {
+    const isa_context_t *descriptor = context->descriptor.cpu;
+    return LOAD_ACQUIRE(&descriptor->state);
+}
+
+uint64_t rm_context_card_cycles(const rm_context_t *context) {
+    const isa_context_t *descriptor = context->descriptor.cpu;
+    return LOAD_ACQUIRE(&descriptor->cycles);
+}
+
+static void delist(rm_card_t *card, rm_context_t *context) {
+    rm_spin(card);
+    if (!list_is_empty(&context->link)) {
+        list_remove(&context->link);
+        context->client->contexts--;
+        rm_class_leave(card, context);
+    }
+    rm_unspin(card);
+}
+
 void rm_context_destroy(rm_card_t *card, rm_context_t *context) {
+    delist(card, context);
     rm_mem_free(card, &context->save);
     card->port->ops->dma_free(card->port, &context->descriptor);
     if (context->vm != NULL)
         rm_put(&context->vm->object);
+    rm_client_refund(context->client, context->save_bytes, 0);
     rm_free(card, context, sizeof *context);
 }
 
 // The save area must be one piece: the card takes it by one address.
-static status_t context_init(rm_card_t *card, rm_context_t *context) {
-    uint64_t save_bytes =
-        (hw_info(card->hw)->save_bytes + ISA_PAGE_BYTES - 1) & ~(ISA_PAGE_BYTES - 1);
-    RETURN_IF_ERROR(rm_mem_alloc(card, save_bytes, &context->save));
+static status_t make_save(rm_card_t *card, rm_context_t *context) {
+    uint64_t bytes = card->save_bytes;
+    RETURN_IF_ERROR(rm_client_charge(context->client, bytes, 0));
+    context->save_bytes = bytes;
+    RETURN_IF_ERROR(rm_mem_alloc(card, bytes, &context->save));
     const rm_extent_t *save = LIST_OWNER(context->save.next, rm_extent_t, link);
-    if (save->bytes != save_bytes)
-        return STATUS_NO_MEMORY;
+    return save->bytes == bytes ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static status_t make_descriptor(rm_card_t *card, rm_context_t *context) {
     RETURN_IF_ERROR(
         card->port->ops->dma_alloc(card->port, sizeof(isa_context_t), &context->descriptor));
+    const rm_extent_t *save = LIST_OWNER(context->save.next, rm_extent_t, link);
     hw_context_t what = {
         .root = context->vm->root->dma.address,
         .root_in_host = true,
@@ -36,12 +62,37 @@ static status_t context_init(rm_card_t *card, rm_context_t *context) {
     return STATUS_OK;
 }
 
+static status_t join(rm_card_t *card, rm_context_t *context) {
+    rm_spin(card);
+    status_t status = context->client->banned              ? STATUS_DENIED
+                      : rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST
+                                                           : rm_class_join(card, context);
+    if (status == STATUS_OK) {
+        list_push_back(&card->contexts, &context->link);
+        context->client->contexts++;
+    }
+    rm_unspin(card);
+    return status;
+}
+
+static status_t context_init(rm_card_t *card, rm_context_t *context) {
+    RETURN_IF_ERROR(make_save(card, context));
+    RETURN_IF_ERROR(make_descriptor(card, context));
+    return join(card, context);
+}
+
 status_t rm_context_create(rm_client_t *client, accel_req_ctx_create_t *request) {
     rm_card_t *card = client->card;
     rm_context_t *context = rm_new(card, sizeof *context);
     if (context == NULL)
         return STATUS_NO_MEMORY;
     list_init(&context->save);
+    list_init(&context->link);
+    list_init(&context->waiting);
+    list_init(&context->queue);
+    context->client = client;
+    context->service_class = request->service_class;
+    context->share = request->share;
     context->vm = rm_client_get(client, request->vm, RM_VM);
     status_t status = context->vm == NULL ? STATUS_NOT_FOUND : context_init(card, context);
     if (status == STATUS_OK)
@@ -56,15 +107,31 @@ status_t rm_context_query(rm_client_t *client, accel_req_ctx_query_t *request) {
     rm_context_t *context = rm_client_get(client, request->handle, RM_CTX);
     if (context == NULL)
         return STATUS_NOT_FOUND;
-    const isa_context_t *descriptor = context->descriptor.cpu;
     rm_spin(card);
     request->state = context->state;
+    request->reason = context->reason;
     request->heap_need = context->heap_need;
     memcpy(request->fault, &context->fault, sizeof request->fault);
     rm_unspin(card);
-    request->cycles = LOAD_ACQUIRE(&descriptor->cycles);
+    request->cycles = rm_context_card_cycles(context);
     rm_put(&context->object);
     return STATUS_OK;
+}
+
+void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
+                     const isa_fault_record_t *fault) {
+    if (context->state == ACCEL_CTX_LOST)
+        return;
+    context->state = ACCEL_CTX_LOST;
+    context->reason = reason;
+    if (fault != NULL)
+        context->fault = *fault;
+    rm_event(card, ACCEL_EVENT_CONTEXT_LOST, context->flight_node, context->client, reason,
+             context->fault.cause, context->fault.pc);
+    rm_sched_cancel(card, context,
+                    rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST : STATUS_CONTEXT_LOST);
+    if (context->n_flight > 0)
+        card->nodes[context->flight_node].stop = true;
 }
 
 static bool is_idle(const void *what) {
@@ -72,12 +139,14 @@ static bool is_idle(const void *what) {
     return context->n_jobs == 0;
 }
 
-void rm_context_drain(rm_card_t *card, rm_context_t *context) {
+void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
     rm_spin(card);
     context->closing = true;
     rm_sched_cancel(card, context, STATUS_CONTEXT_LOST);
+    if (call_back && context->n_flight > 0 && context->flight_node == ISA_NODE_COMPUTE)
+        card->nodes[ISA_NODE_COMPUTE].stop = true;
     rm_unspin(card);
-    // Without a card nothing is in flight any more, so this ends in any case.
+    // What hangs is reset by the watchdog, so this ends in any case.
     status_t status = rm_wait(card, is_idle, context, PORT_WAIT_FOREVER);
     if (status != STATUS_OK)
         card->port->ops->log(card->port, PORT_LOG_ERROR, (uint64_t)status, 0, 0);

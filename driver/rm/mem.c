@@ -37,6 +37,13 @@ status_t rm_mem_init(rm_card_t *card, uint64_t bytes) {
 void rm_mem_deinit(rm_card_t *card) {
     LIST_FOR_EACH(node, &card->free)
     extent_free(card, extent_of(node));
+    LIST_FOR_EACH(node, &card->retired) {
+        rm_retired_t *page = LIST_OWNER(node, rm_retired_t, link);
+        list_remove(&page->link);
+        if (page->spare != NULL)
+            rm_free(card, page->spare, sizeof *page->spare);
+        rm_free(card, page, sizeof *page);
+    }
 }
 
 // Cuts [address, address + bytes) out of a free extent that holds it.
@@ -108,7 +115,7 @@ static status_t take(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
 }
 
 // Under the card mutex: back into the list, joined with its neighbours.
-static void give_back(rm_card_t *card, rm_extent_t *extent) {
+static void give_back_piece(rm_card_t *card, rm_extent_t *extent) {
     list_node_t *where = card->free.next;
     while (where != &card->free && extent_of(where)->address < extent->address)
         where = where->next;
@@ -124,6 +131,36 @@ static void give_back(rm_card_t *card, rm_extent_t *extent) {
         extent_of(before)->bytes += extent->bytes;
         extent_free(card, extent);
     }
+}
+
+static bool holds(const rm_extent_t *extent, uint64_t address) {
+    return address >= extent->address && address - extent->address < extent->bytes;
+}
+
+// Gives back what lies behind the page, and leaves `extent` what lies before it (perhaps nothing).
+static void cut_page(rm_card_t *card, rm_extent_t *extent, rm_retired_t *page) {
+    uint64_t end = extent->address + extent->bytes, behind = page->address + ISA_PAGE_BYTES;
+    extent->bytes = page->address - extent->address;
+    if (behind == end)
+        return;
+    rm_extent_t *rest = page->spare;
+    page->spare = NULL;
+    rest->address = behind;
+    rest->bytes = end - behind;
+    give_back_piece(card, rest);
+}
+
+// Without retired pages. From the highest on, since what lies behind a page is not looked at again.
+static void give_back(rm_card_t *card, rm_extent_t *extent) {
+    for (list_node_t *node = card->retired.prev; node != &card->retired; node = node->prev) {
+        rm_retired_t *page = LIST_OWNER(node, rm_retired_t, link);
+        if (holds(extent, page->address))
+            cut_page(card, extent, page);
+    }
+    if (extent->bytes != 0)
+        give_back_piece(card, extent);
+    else
+        extent_free(card, extent);
 }
 
 static void give_back_all(rm_card_t *card, list_node_t *extents) {
@@ -147,10 +184,53 @@ void rm_mem_free(rm_card_t *card, list_node_t *extents) {
 }
 
 status_t rm_mem_scrub(rm_card_t *card, const list_node_t *extents) {
-    for (list_node_t *node = extents->next; node != extents; node = node->next) {
+    status_t status = STATUS_OK;
+    rm_job_t *job = rm_new(card, sizeof *job);
+    if (job == NULL)
+        return STATUS_NO_MEMORY;
+    for (list_node_t *node = extents->next; node != extents && status == STATUS_OK;
+         node = node->next) {
         isa_ring_packet_t packet;
         hw_packet_scrub(&packet, extent_of(node)->address, extent_of(node)->bytes);
-        RETURN_IF_ERROR(rm_submit_own(card, &packet));
+        status = rm_submit_own(card, job, &packet);
     }
-    return STATUS_OK;
+    rm_free(card, job, sizeof *job);
+    return status;
+}
+
+// --- Pages that went bad ---
+
+bool rm_mem_holds(const list_node_t *extents, uint64_t address) {
+    for (list_node_t *node = extents->next; node != extents; node = node->next)
+        if (holds(extent_of(node), address))
+            return true;
+    return false;
+}
+
+// By address; false: it is there.
+static bool enlist(rm_card_t *card, rm_retired_t *page) {
+    list_node_t *where = card->retired.next;
+    while (where != &card->retired &&
+           LIST_OWNER(where, rm_retired_t, link)->address < page->address)
+        where = where->next;
+    if (where != &card->retired && LIST_OWNER(where, rm_retired_t, link)->address == page->address)
+        return false;
+    list_insert_before(where, &page->link);
+    card->n_retired++;
+    return true;
+}
+
+bool rm_mem_retire(rm_card_t *card, rm_retired_t *page) {
+    if (!enlist(card, page))
+        return false;
+    LIST_FOR_EACH(node, &card->free) {
+        rm_extent_t *extent = extent_of(node);
+        if (!holds(extent, page->address))
+            continue;
+        list_remove(&extent->link);
+        card->free_bytes -= extent->bytes;
+        give_back(card, extent);
+        break;
+    }
+    return true;
 }

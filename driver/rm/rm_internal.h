@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects of the resource manager and the calls between its files. Private to this folder.
-// Lock order: client mutex, card mutex, vm mutex, scheduler spin (then those of hw).
+// Lock order: client mutex, card mutex, vm mutex, scheduler spin (then those of hw); the power
+// mutex is taken with none held. "Under the spin" means the scheduler's.
 #ifndef RM_RM_INTERNAL_H
 #define RM_RM_INTERNAL_H
 
@@ -20,13 +21,25 @@ typedef struct rm_object {
     uint32_t users;
 } rm_object_t;
 
+#define RM_HANGS_MAX 16u // hangs of a client that are remembered
+
 struct rm_client {
     rm_card_t *card;
+    rm_client_options_t options;
+    uint32_t id;
     port_mutex_t mutex; // handles
     rm_object_t **objects;
     uint32_t capacity;
     uint64_t seq;       // atomic
     uint32_t abandoned; // atomic: nobody is there any more who would wait
+    // Under the spin.
+    list_node_t link;
+    uint64_t generation; // of the card when it was opened: another one, and the client is lost
+    uint64_t memory_bytes, host_bytes;
+    uint64_t busy_cycles, submissions;
+    uint32_t contexts, hangs;
+    uint64_t hang_at[RM_HANGS_MAX]; // the last ones
+    bool banned;
 };
 
 // A piece of card memory, free or of a buffer.
@@ -35,13 +48,78 @@ typedef struct rm_extent {
     uint64_t address, bytes;
 } rm_extent_t;
 
+// A page that is never given out again. `spare`: what cutting it out of an extent may need.
+typedef struct rm_retired {
+    list_node_t link;
+    uint64_t address;
+    rm_extent_t *spare;
+} rm_retired_t;
+
+// What a buffer is made of. Handles of several clients may name it.
+typedef struct rm_store {
+    list_node_t link; // of the card, under its mutex, as `users`, `name` and `key`
+    uint32_t users;   // handles
+    uint64_t name;    // 0: not exported
+    uint64_t key[2];
+    uint64_t bytes;
+    list_node_t extents; // card memory,
+    port_pin_t *pin;     // or pinned memory of the caller,
+    port_dma_t host;     // or host memory of ours
+    bool read_only;
+} rm_store_t;
+
 typedef struct rm_bo {
     rm_object_t object;
-    uint64_t bytes;
-    list_node_t extents; // card memory
-    port_pin_t *pin;     // or pinned host memory
-    bool read_only;
+    rm_client_t *client; // who is charged for it
+    rm_store_t *store;
 } rm_bo_t;
+
+// --- Jobs ---
+
+typedef struct rm_sync {
+    rm_object_t object;
+    // Under the spin.
+    uint64_t value;
+    uint64_t suspended_at; // the point whose submission is suspended, or 0
+    status_t status;       // sticky once not OK: a point that will never truly be reached
+} rm_sync_t;
+
+typedef struct rm_point {
+    rm_sync_t *sync;
+    uint64_t value;
+} rm_point_t;
+
+// One packet on its way: queued until its points are reached, then in flight, then done, or queued
+// again.
+typedef struct rm_job {
+    list_node_t link;
+    struct rm_context *context; // NULL: a packet of rm's own, whose caller waits and has the memory
+    uint64_t order;             // of submission
+    uint32_t node;
+    uint32_t n_in, n_out;
+    bool resume, may_suspend;
+    rm_point_t in[ACCEL_SUBMIT_MAX_SYNCS];
+    rm_point_t out[ACCEL_SUBMIT_MAX_SYNCS];
+    isa_ring_packet_t packet;
+    uint64_t timeout_ns; // 0: none
+    // Written in the interrupt, `news` last.
+    uint64_t fence, info;
+    isa_fault_record_t fault;
+    bool has_record; // else only its cause is true
+    uint32_t cause;
+    uint32_t news; // 0, or 1 + hw_notice_kind_t
+    // Under the spin.
+    uint64_t quantum;  // of the run in flight; 0: unlimited
+    bool go_on;        // the save area holds its beginning
+    bool borrowed;     // runs in time that others left
+    uint32_t tries;    // times that the card lost it
+    uint64_t begun_ns; // when it came to the head of the ring; only with a timeout
+    uint64_t spent_ns; // in earlier runs
+    bool finished;
+    status_t result;
+} rm_job_t;
+
+// --- Address spaces and contexts ---
 
 // Page table with the tables below it (NULL at level 0).
 typedef struct rm_table {
@@ -49,90 +127,149 @@ typedef struct rm_table {
     struct rm_table **below;
 } rm_table_t;
 
+typedef struct rm_binding {
+    list_node_t link;
+    rm_bo_t *bo;
+    uint64_t va, bytes;
+    bool leaving; // its entries are out, the card still has to forget them
+    rm_job_t job; // for that: teardown allocates nothing
+} rm_binding_t;
+
 typedef struct rm_vm {
     rm_object_t object;
+    list_node_t link; // of the card, under its mutex
     uint32_t asid;
     port_mutex_t mutex; // tables and bindings
     rm_table_t *root;
     list_node_t bindings;
+    rm_job_t job; // to be forgotten by
 } rm_vm_t;
-
-typedef struct rm_sync {
-    rm_object_t object;
-    // Under the scheduler spin.
-    uint64_t value;
-    uint64_t suspended_at; // the point whose submission is suspended, or 0
-    status_t status;       // sticky once not OK: a point that will never truly be reached
-} rm_sync_t;
 
 typedef struct rm_context {
     rm_object_t object;
+    rm_client_t *client;
     rm_vm_t *vm;
     port_dma_t descriptor;
     list_node_t save; // extents
-    // Under the scheduler spin.
-    uint32_t state; // ACCEL_CTX_*
-    uint32_t n_jobs, n_flight;
-    uint32_t flight_node; // of those in flight
-    uint64_t blocked;     // dispatch round in which an earlier job had to stay behind
+    uint64_t save_bytes;
+    uint32_t service_class, share;
+    // Under the spin.
+    list_node_t link;       // of the card's contexts
+    list_node_t waiting;    // of those that have something in `queue`
+    list_node_t queue;      // jobs in order
+    uint32_t state, reason; // ACCEL_CTX_*, ACCEL_LOST_*
+    uint32_t n_jobs;        // queued and in flight
+    uint32_t n_flight;      // all on flight_node
+    uint32_t flight_node;
     bool closing;
     bool holding; // the one in flight may suspend: a launch behind it would overwrite what it saves
     uint64_t heap_need;
     isa_fault_record_t fault;
+    uint64_t reported; // cycles of the descriptor that were charged
+    int64_t credit;    // cycles left of its share in this period; a debt is below 0
+    int64_t reserved;  // quanta in flight
+    uint64_t served;   // cycles that others left to it
+    uint64_t turn;     // when it was chosen last
 } rm_context_t;
 
-// --- Jobs ---
+// --- The card ---
 
-typedef struct rm_point {
-    rm_sync_t *sync;
-    uint64_t value;
-} rm_point_t;
-
-// One packet on its way: pending until its points are reached, then in flight, then done.
-typedef struct rm_job {
-    list_node_t link;
-    rm_context_t *context; // NULL: a packet of rm's own, whose caller waits and frees
-    uint32_t node;
-    uint32_t n_in, n_out;
-    bool resume, may_suspend;
-    rm_point_t in[ACCEL_SUBMIT_MAX_SYNCS];
-    rm_point_t out[ACCEL_SUBMIT_MAX_SYNCS];
-    isa_ring_packet_t packet;
-    // Written in the interrupt, `news` last.
-    uint64_t fence, info;
-    isa_fault_record_t fault;
-    uint32_t cause;
-    uint32_t news; // 0, or 1 + hw_notice_kind_t
-    // Under the scheduler spin.
-    bool finished;
-    status_t result;
-} rm_job_t;
-
-#define RM_FLIGHT 128u // packets in flight a node; below hw's credit
-#define RM_JOBS   4096u
-#define RM_ASIDS  0xffffu
+#define RM_FLIGHT  128u // packets in flight a node; below hw's credit
+#define RM_JOBS    4096u
+#define RM_ASIDS   0xffffu
+#define RM_EVENTS  1024u
+#define RM_CLIENTS 4096u
 
 typedef struct rm_node {
-    uint64_t last_fence;         // under the scheduler spin
+    // Under the spin.
+    uint64_t last_fence;
     uint64_t first_flight;       // oldest fence not retired
     rm_job_t *flight[RM_FLIGHT]; // by fence
+    uint32_t token;              // of the preemption that is not answered yet, or 0
+    uint32_t last_token;
+    uint64_t asked_ns; // when
+    bool stop;         // what is in flight shall come back
+    uint32_t resets;
+    uint64_t armed;      // fence that an interrupt was asked for, or 0
+    uint32_t armed_irqs; // the card's count of interrupts then
+    bool armed_late;     // it is done, and no interrupt came yet
+    uint32_t corrupt;    // notices that were dealt with
+    uint32_t beat;       // HEARTBEAT as last seen
+    uint64_t beat_ns;    // when it moved
+    uint64_t beat_fence; // oldest in flight then
+    // Written in the interrupt.
+    uint32_t answered;  // token
+    uint32_t corrupted; // notices
 } rm_node_t;
+
+// What an administrator asks of the watchdog's thread, which alone resets.
+typedef struct rm_ask {
+    uint64_t asked, done; // numbers
+    uint32_t level, node;
+    status_t result;
+} rm_ask_t;
 
 struct rm_card {
     port_t *port;
     hw_device_t *hw;
-    port_mutex_t mutex; // card memory, address space ids
+    rm_options_t options; // all set
+    uint64_t started_ns;
+    uint32_t features, vectors;
+    uint64_t memory_bytes, save_bytes; // of the card; of a context's save area
+
+    port_mutex_t mutex; // card memory, address space ids, stores, address spaces
     list_node_t free;   // extents by address
     uint64_t free_bytes;
+    list_node_t retired;
+    uint32_t n_retired;
     uint32_t asids[RM_ASIDS / 32 + 1];
+    list_node_t stores, vms;
+    uint64_t last_name;
 
-    port_spin_t sched; // jobs, contexts' and timelines' states
-    list_node_t pending, idle;
-    uint32_t n_jobs; // made
-    uint64_t round;
+    port_mutex_t power; // the power state, and changing it
+
+    port_spin_t sched; // all below
+    list_node_t clients, contexts;
+    list_node_t waiting;   // contexts with queued jobs
+    list_node_t own, idle; // jobs: packets of rm's own; kept for reuse
+    uint32_t n_clients, last_client;
+    uint32_t n_jobs;    // made
+    uint32_t n_live;    // queued or in flight
+    uint32_t n_waiters; // in rm_wait
+    uint64_t last_order;
     rm_node_t nodes[ISA_NODE_COUNT];
+    uint64_t generation; // atomic; moves when all clients become lost
+    uint32_t absent;     // atomic; the card does not answer, or is being reset
+    bool recovering, hot, overheated, injecting;
+    hw_info_t info;  // hw's own changes in a reset
+    uint32_t asleep; // atomic; changed under the power mutex too
+    uint32_t card_resets, lost_interrupts;
+    rm_ask_t ask;
+
+    // Shares of compute time (class.c).
+    uint32_t n_classed, shares; // contexts of a class with a share; percent given away
+    uint64_t clock;             // card time: cycles
+    uint64_t period_end;        // on that clock
+    uint64_t idle_ns;           // since when the clock runs with wall time, or 0
+    uint64_t shared_ns;         // when several contexts were last seen to want the node
+    uint64_t last_turn, served_floor;
+
+    // Watchdog.
+    port_work_t watch;
+    uint64_t watch_at;  // when it runs next; PORT_WORK_NEVER: it does not
+    bool watching;      // within a tick
+    uint64_t refill_at; // when throttled work may go on; PORT_WORK_NEVER: there is none
+    uint64_t tick_ns;
+    uint64_t active_ns;   // when work was last seen
+    uint64_t seen_fences; // packets handed over by then
+
+    accel_event_record_t events[RM_EVENTS]; // by number
+    uint64_t last_event;
+
     port_event_t progress; // set when a job finished or a timeline moved
-    uint32_t gone;
+    // Atomic; written in the interrupt.
+    uint32_t irqs, alarms, gone;
+    uint32_t gate;  // who is in hw, and RM_GATE_CLOSED
     uint32_t ready; // steps of rm_card_start that were taken
 };
 
@@ -154,6 +291,20 @@ static inline void rm_spin(rm_card_t *card) {
 static inline void rm_unspin(rm_card_t *card) {
     card->port->ops->spin_unlock(card->port, &card->sched);
 }
+static inline uint64_t rm_now(rm_card_t *card) { return card->port->ops->now_ns(card->port); }
+
+// The gate to hw: whoever calls it is inside, so that a reset can wait until nobody is. Closed only
+// by the watchdog's thread.
+#define RM_GATE_CLOSED 0x80000000u
+
+static inline void rm_leave(rm_card_t *card) { (void)ATOMIC_SUB(&card->gate, 1u); }
+// False: a reset is going on; not inside.
+static inline bool rm_enter(rm_card_t *card) {
+    if (LIKELY((ATOMIC_ADD(&card->gate, 1u) & RM_GATE_CLOSED) == 0))
+        return true;
+    rm_leave(card);
+    return false;
+}
 
 // --- client.c ---
 
@@ -165,12 +316,22 @@ void rm_put(rm_object_t *object);
 // Takes an object out of the table to be destroyed. STATUS_NOT_FOUND, STATUS_BUSY.
 WARN_UNUSED status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
                                     rm_object_t **out_object);
+// STATUS_LIMIT: nothing was charged.
+WARN_UNUSED status_t rm_client_charge(rm_client_t *client, uint64_t memory_bytes,
+                                      uint64_t host_bytes);
+void rm_client_refund(rm_client_t *client, uint64_t memory_bytes, uint64_t host_bytes);
+// The card was reset or lost since the client was opened, or is not there.
+bool rm_client_is_lost(const rm_client_t *client);
+// Under the spin: one more hang; too many, and the client is banned.
+void rm_client_strike(rm_client_t *client);
+void rm_client_record(const rm_client_t *client, accel_client_record_t *out_record);
 
 // --- check.c: what a request may say, before anybody acts on it ---
 
-WARN_UNUSED status_t rm_check(const accel_req_t *request, size_t bytes);
-WARN_UNUSED status_t rm_check_bind(const accel_req_bind_t *request, const rm_bo_t *bo);
-WARN_UNUSED status_t rm_check_submit(const accel_req_submit_t *request);
+// By the table: 0, there is no such op.
+uint32_t rm_check_bytes(uint16_t op);
+WARN_UNUSED status_t rm_check(const rm_client_t *client, const accel_req_t *request);
+WARN_UNUSED status_t rm_check_bind(const accel_req_bind_t *request, const rm_store_t *store);
 
 // --- mem.c ---
 
@@ -180,14 +341,21 @@ void rm_mem_deinit(rm_card_t *card);
 WARN_UNUSED status_t rm_mem_alloc(rm_card_t *card, uint64_t bytes, list_node_t *extents);
 void rm_mem_free(rm_card_t *card, list_node_t *extents);
 WARN_UNUSED status_t rm_mem_scrub(rm_card_t *card, const list_node_t *extents);
+bool rm_mem_holds(const list_node_t *extents, uint64_t address);
+// Under the card mutex: takes the page out of what is given out, now or when it comes back. Keeps
+// `page` unless it was retired before (false).
+bool rm_mem_retire(rm_card_t *card, rm_retired_t *page);
 
 // --- bo.c ---
 
 WARN_UNUSED status_t rm_bo_create(rm_client_t *client, accel_req_bo_create_t *request);
 WARN_UNUSED status_t rm_bo_from_user(rm_client_t *client, accel_req_bo_from_user_t *request);
+WARN_UNUSED status_t rm_bo_export(rm_client_t *client, accel_req_share_t *request);
+WARN_UNUSED status_t rm_bo_import(rm_client_t *client, accel_req_share_t *request);
 void rm_bo_destroy(rm_card_t *card, rm_bo_t *bo);
+bool rm_store_is_host(const rm_store_t *store);
 // The contiguous piece at `offset`.
-port_run_t rm_bo_run(rm_card_t *card, const rm_bo_t *bo, uint64_t offset);
+port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset);
 
 // --- vm.c, table.c ---
 
@@ -195,10 +363,12 @@ WARN_UNUSED status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *reque
 // STATUS_BUSY while something is bound.
 WARN_UNUSED status_t rm_vm_bind(rm_client_t *client, const accel_req_bind_t *request);
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm); // takes bindings out
+// Takes the vm mutex.
+bool rm_vm_binds(rm_card_t *card, rm_vm_t *vm, const rm_store_t *store);
 rm_table_t *rm_table_create(rm_card_t *card, bool is_last);
 void rm_table_destroy(rm_card_t *card, rm_table_t *root);
 // Under the vm mutex. On failure nothing of the range is mapped.
-WARN_UNUSED status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_bo_t *bo,
+WARN_UNUSED status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_store_t *store,
                                   uint64_t offset, uint64_t va, uint64_t bytes, uint32_t pte_flags);
 void rm_table_unmap(rm_table_t *root, uint64_t va, uint64_t bytes);
 
@@ -206,38 +376,120 @@ void rm_table_unmap(rm_table_t *root, uint64_t va, uint64_t bytes);
 
 WARN_UNUSED status_t rm_context_create(rm_client_t *client, accel_req_ctx_create_t *request);
 WARN_UNUSED status_t rm_context_query(rm_client_t *client, accel_req_ctx_query_t *request);
-// Cancels its pending jobs and waits for those in flight; later submissions are refused.
-void rm_context_drain(rm_card_t *card, rm_context_t *context);
+// Cancels its queued jobs and waits for those in flight, or calls them back; later submissions are
+// refused.
+void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back);
 void rm_context_destroy(rm_card_t *card, rm_context_t *context);
+// Under the spin: lost for good, if it is not already. `fault` may be NULL.
+void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
+                     const isa_fault_record_t *fault);
+// What the card wrote into the descriptor.
+uint32_t rm_context_card_state(const rm_context_t *context);
+uint64_t rm_context_card_cycles(const rm_context_t *context);
 
 // --- sync.c ---
 
 WARN_UNUSED status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request);
 WARN_UNUSED status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request);
 void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync);
-// Under the scheduler spin: the timeline reaches the point, with `status` if that is not OK.
+// Under the spin: the timeline reaches the point, with `status` if that is not OK.
 void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status);
+// Pumps, then sleeps, until done(what) under the spin. STATUS_TIMEOUT.
+WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                             uint64_t deadline_ns);
 
 // --- submit.c ---
 
 WARN_UNUSED status_t rm_submit(rm_client_t *client, accel_req_submit_t *request);
-// A packet of rm's own on the COPY node, waited for.
-WARN_UNUSED status_t rm_submit_own(rm_card_t *card, const isa_ring_packet_t *packet);
+// A packet of rm's own on the COPY node, waited for. `job`: the caller's memory, used meanwhile.
+// STATUS_DEVICE_LOST.
+WARN_UNUSED status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet);
 
 // --- sched.c ---
 
 void rm_sched_notify(void *card, const hw_notice_t *notice); // [I]
+// Under the spin.
 void rm_sched_push(rm_card_t *card, rm_job_t *job);
 // [D][P] Takes in what the card finished, hands it what is ready. Locks: none held.
 void rm_sched_pump(rm_card_t *card);
-// Under the scheduler spin: pending jobs of the context end with `status`.
-void rm_sched_cancel(rm_card_t *card, const rm_context_t *context, status_t status);
+// For the watchdog's thread: the same, but leaves handing over to a waiter if there is one, since
+// a simulated card may do the work inside of it.
+void rm_sched_nudge(rm_card_t *card);
+// [P] Calls back what the node has in flight. False: this card cannot.
+bool rm_sched_stop(rm_card_t *card, uint32_t node);
+// Under the spin: queued jobs of the context end with `status`.
+void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status);
+// Under the spin: the node was stopped. What is in flight comes back in order, but `aborted` (0:
+// none), whose context is lost with `reason`.
+void rm_sched_settle(rm_card_t *card, uint32_t node, uint64_t aborted, uint32_t reason);
+// Under the spin: everything ends with DEVICE_LOST.
+void rm_sched_end_all(rm_card_t *card);
 // Asks for an interrupt at the next completion of each node.
 void rm_sched_arm(rm_card_t *card);
+static inline uint64_t rm_in_flight(const rm_node_t *node) {
+    return node->last_fence + 1 - node->first_flight;
+}
+static inline rm_job_t **rm_flight_of(rm_node_t *node, uint64_t fence) {
+    return &node->flight[fence % RM_FLIGHT];
+}
 
-// Pumps, then sleeps, until done(what) under the scheduler spin. STATUS_TIMEOUT,
-// STATUS_DEVICE_LOST.
-WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                             uint64_t deadline_ns);
+// --- class.c: who computes next; all under the spin ---
+
+typedef struct rm_choice {
+    rm_job_t *job; // NULL: nobody now
+    uint64_t quantum;
+    bool borrowed;
+    bool give_way; // what is in flight shall be preempted first
+} rm_choice_t;
+
+WARN_UNUSED status_t rm_class_join(rm_card_t *card, rm_context_t *context); // STATUS_LIMIT
+void rm_class_leave(rm_card_t *card, rm_context_t *context);
+void rm_class_wake(rm_card_t *card, rm_context_t *context); // it has work after it had none
+rm_choice_t rm_class_choose(rm_card_t *card);
+void rm_class_began(rm_card_t *card, rm_job_t *job);
+void rm_class_ended(rm_card_t *card, rm_job_t *job); // charges it
+// After handing over: the clock runs while nothing does.
+void rm_class_rest(rm_card_t *card);
+typedef enum rm_ready { RM_NOT_YET, RM_READY, RM_NEVER } rm_ready_t;
+rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job);
+
+// --- watchdog.c ---
+
+void rm_watch_run(void *card); // [P] the port's work
+// Under the spin: runs at `when` at the latest.
+void rm_watch_at(rm_card_t *card, uint64_t when);
+// Under the spin: there is something to watch.
+static inline void rm_watch_start(rm_card_t *card) {
+    if (LIKELY(card->watching))
+        return;
+    card->watching = true;
+    rm_watch_at(card, rm_now(card) + card->tick_ns);
+}
+
+// --- recover.c: in the watchdog's thread, [P] ---
+
+// Resets the node, and if that does not help, the card. The context in work is lost with `reason`.
+status_t rm_recover_node(rm_card_t *card, uint32_t node, uint32_t reason);
+status_t rm_recover_card(rm_card_t *card, uint32_t reason);
+void rm_recover_gone(rm_card_t *card);
+// Takes bad pages from the card. False: some are left, since there is no memory to write them down.
+bool rm_recover_pages(rm_card_t *card);
+WARN_UNUSED status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request);
+
+// --- pm.c ---
+
+void rm_pm_wake(rm_card_t *card); // [P] before work is handed over
+void rm_pm_idle(rm_card_t *card); // [P] the watchdog's thread: sleep?
+void rm_pm_heat(rm_card_t *card); // [P] too hot to work?
+WARN_UNUSED status_t rm_pm_telemetry(rm_card_t *card, accel_req_telemetry_t *request);
+WARN_UNUSED status_t rm_pm_power(rm_card_t *card, const accel_req_power_t *request);
+
+// --- event.c ---
+
+// Under the spin. `client` may be NULL.
+void rm_event(rm_card_t *card, uint32_t kind, uint32_t node, const rm_client_t *client,
+              uint32_t code, uint64_t a, uint64_t b);
+WARN_UNUSED status_t rm_event_list(rm_card_t *card, accel_req_list_t *request);
+WARN_UNUSED status_t rm_event_clients(rm_card_t *card, accel_req_list_t *request);
 
 #endif

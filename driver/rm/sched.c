@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Order: jobs of one context run as they were submitted; between contexts, who is ready first. A
-// job is handed to the card when its points are reached, its context is not suspended, and no
-// earlier job of the context is on another node.
+// Order: jobs of one context run as they were submitted. A job is handed to the card when its
+// points are reached, its context is not suspended, and no earlier job of the context is on another
+// node. Between contexts: on COPY who came first, on COMPUTE whom class.c chooses. What the card
+// gives back unfinished goes to the front of its context's queue.
 #include "driver/rm/rm_internal.h"
-
-static rm_job_t **flight_of(rm_card_t *card, uint32_t node, uint64_t fence) {
-    return &card->nodes[node].flight[fence % RM_FLIGHT];
-}
 
 // --- News from the card ---
 
-void rm_sched_notify(void *user, const hw_notice_t *notice) {
-    rm_card_t *card = user;
-    if (notice->kind == HW_NOTICE_GONE)
-        STORE_RELEASE(&card->gone, 1u);
-    if (notice->kind == HW_NOTICE_ALARM || notice->kind == HW_NOTICE_GONE)
-        return;
-    rm_job_t *job = LOAD_ACQUIRE(flight_of(card, notice->node, notice->fence));
+static void tell_job(rm_node_t *node, const hw_notice_t *notice) {
+    rm_job_t *job = LOAD_ACQUIRE(rm_flight_of(node, notice->fence));
     if (job == NULL || job->fence != notice->fence)
         return; // of nobody
     job->info = notice->info;
     job->cause = notice->cause;
+    job->has_record = notice->fault != NULL;
     if (notice->fault != NULL)
         job->fault = *notice->fault;
     else
@@ -28,13 +21,67 @@ void rm_sched_notify(void *user, const hw_notice_t *notice) {
     STORE_RELEASE(&job->news, 1u + (uint32_t)notice->kind);
 }
 
-// --- The end of a job; all under the scheduler spin ---
+void rm_sched_notify(void *user, const hw_notice_t *notice) {
+    rm_card_t *card = user;
+    rm_node_t *node = &card->nodes[notice->node % ISA_NODE_COUNT];
+    switch (notice->kind) {
+    case HW_NOTICE_GONE:
+        STORE_RELEASE(&card->gone, 1u);
+        break;
+    case HW_NOTICE_ALARM:
+        (void)ATOMIC_OR(&card->alarms, (uint32_t)notice->info);
+        break;
+    case HW_NOTICE_CORRUPT:
+        (void)ATOMIC_ADD(&node->corrupted, 1u);
+        break;
+    case HW_NOTICE_PREEMPTED:
+        STORE_RELEASE(&node->answered, (uint32_t)notice->info);
+        break;
+    default:
+        tell_job(node, notice);
+        break;
+    }
+}
+
+// --- Queues; all under the spin ---
+
+static void enqueue(rm_card_t *card, rm_job_t *job, bool in_front) {
+    rm_context_t *context = job->context;
+    list_node_t *queue = context != NULL ? &context->queue : &card->own;
+    if (in_front)
+        list_push_front(queue, &job->link);
+    else
+        list_push_back(queue, &job->link);
+    if (context == NULL || !list_is_empty(&context->waiting))
+        return;
+    list_push_back(&card->waiting, &context->waiting);
+    if (context->n_flight == 0)
+        rm_class_wake(card, context);
+}
+
+static void dequeue(rm_job_t *job) {
+    list_remove(&job->link);
+    if (job->context != NULL && list_is_empty(&job->context->queue))
+        list_remove(&job->context->waiting);
+}
+
+void rm_sched_push(rm_card_t *card, rm_job_t *job) {
+    job->order = ++card->last_order;
+    card->n_live++;
+    if (job->context != NULL)
+        job->context->n_jobs++;
+    enqueue(card, job, job->resume); // the context's other jobs wait for a RESUME
+    rm_watch_start(card);
+}
+
+// --- The end of a job; all under the spin ---
 
 static void release(rm_card_t *card, rm_job_t *job) {
     for (uint32_t i = 0; i < job->n_in; i++)
         rm_put(&job->in[i].sync->object);
     for (uint32_t i = 0; i < job->n_out; i++)
         rm_put(&job->out[i].sync->object);
+    card->n_live--;
     job->finished = true;
     if (job->context == NULL)
         return; // its caller has it
@@ -50,6 +97,15 @@ static void finish(rm_card_t *card, rm_job_t *job, status_t status) {
     release(card, job);
 }
 
+// What the jobs of a context end with that cannot run any more.
+static status_t loss_of(const rm_context_t *context) {
+    return rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST : STATUS_CONTEXT_LOST;
+}
+
+static bool is_over(const rm_context_t *context) {
+    return context->closing || context->state == ACCEL_CTX_LOST;
+}
+
 static void suspend(rm_card_t *card, rm_job_t *job) {
     job->context->state = ACCEL_CTX_SUSPENDED;
     job->context->heap_need = job->info;
@@ -58,171 +114,484 @@ static void suspend(rm_card_t *card, rm_job_t *job) {
     release(card, job);
 }
 
-void rm_sched_cancel(rm_card_t *card, const rm_context_t *context, status_t status) {
-    LIST_FOR_EACH(node, &card->pending) {
+void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status) {
+    for (list_node_t *node; (node = list_first(&context->queue)) != NULL;) {
         rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
-        if (job->context == context) {
-            list_remove(&job->link);
-            finish(card, job, status);
-        }
+        dequeue(job);
+        finish(card, job, status);
     }
 }
 
-static void lose(rm_card_t *card, rm_job_t *job, bool is_fault) {
+// The job left the ring.
+static void left(rm_card_t *card, rm_job_t *job) {
+    job->news = 0;
+    if (job->context == NULL)
+        return;
+    rm_class_ended(card, job);
+    job->context->n_flight--;
+    job->context->holding = false;
+    if (job->begun_ns != 0)
+        job->spent_ns += rm_now(card) - job->begun_ns;
+    job->begun_ns = 0;
+}
+
+static bool is_out_of_time(const rm_job_t *job) {
+    return job->timeout_ns != 0 && job->spent_ns >= job->timeout_ns;
+}
+
+// Unfinished: it runs again, or goes on, before all else of its context.
+static void come_back(rm_card_t *card, rm_job_t *job) {
     rm_context_t *context = job->context;
-    if (context != NULL && context->state != ACCEL_CTX_LOST) {
-        context->state = ACCEL_CTX_LOST;
-        if (is_fault)
-            context->fault = job->fault;
+    if (context != NULL && is_out_of_time(job) && !is_over(context)) {
+        rm_event(card, ACCEL_EVENT_HANG, job->node, context->client, 1, job->fence, 0);
+        rm_context_lose(card, context, ACCEL_LOST_TIMEOUT, NULL);
     }
-    finish(card, job, context != NULL ? STATUS_CONTEXT_LOST : STATUS_IO);
-    if (context != NULL)
-        rm_sched_cancel(card, context, STATUS_CONTEXT_LOST);
+    if (context != NULL && is_over(context))
+        finish(card, job, loss_of(context));
+    else
+        enqueue(card, job, true);
 }
 
-static void retire(rm_card_t *card, rm_job_t *job, uint32_t news) {
-    if (job->context != NULL) {
-        job->context->n_flight--;
-        job->context->holding = false;
+static void lose(rm_card_t *card, rm_job_t *job, uint32_t reason, const isa_fault_record_t *fault) {
+    if (job->context == NULL) {
+        finish(card, job, STATUS_IO);
+        return;
     }
-    switch ((hw_notice_kind_t)(news - 1)) {
+    rm_context_lose(card, job->context, reason, fault);
+    finish(card, job, loss_of(job->context));
+}
+
+static void lose_by_fault(rm_card_t *card, rm_job_t *job) {
+    bool is_ecc = job->cause == ISA_FAULT_ECC;
+    lose(card, job, is_ecc ? ACCEL_LOST_ECC : ACCEL_LOST_FAULT, &job->fault);
+}
+
+// The card is through with the job, and how it ended is not known. A context with nothing else in
+// flight has its descriptor to tell; what was never read from its slot, and packets of rm's own,
+// can be run again.
+#define MAX_TRIES 3u
+static bool may_run_again(const rm_job_t *job, bool moved) {
+    const rm_context_t *context = job->context;
+    if (context == NULL)
+        return true;
+    if (context->n_flight != 1)
+        return false;
+    return job->cause == ISA_FAULT_PACKET_BUS ||
+           (job->node == ISA_NODE_COMPUTE && !moved &&
+            rm_context_card_state(context) != ISA_CTX_STATE_LOST &&
+            rm_context_card_state(context) != ISA_CTX_STATE_SUSPENDED);
+}
+
+// What the descriptor says became of it, or FAULT.
+static hw_notice_kind_t kind_by_descriptor(const rm_job_t *job, bool moved) {
+    const rm_context_t *context = job->context;
+    if (!moved || job->node != ISA_NODE_COMPUTE || context->n_flight != 1)
+        return HW_NOTICE_FAULT;
+    switch (rm_context_card_state(context)) {
+    case ISA_CTX_STATE_READY:
+        return HW_NOTICE_DONE;
+    case ISA_CTX_STATE_PREEMPTED:
+        return HW_NOTICE_EXPIRED;
+    default:
+        return HW_NOTICE_FAULT;
+    }
+}
+
+static void retire(rm_card_t *card, rm_job_t *job, hw_notice_kind_t kind) {
+    rm_context_t *context = job->context;
+    bool over = context != NULL && is_over(context);
+    left(card, job);
+    switch (kind) {
     case HW_NOTICE_DONE:
-        finish(card, job, STATUS_OK);
+        finish(card, job,
+               context != NULL && context->state == ACCEL_CTX_LOST ? loss_of(context) : STATUS_OK);
         break;
     case HW_NOTICE_SUSPENDED:
-        suspend(card, job);
+        if (over)
+            finish(card, job, loss_of(context));
+        else
+            suspend(card, job);
+        break;
+    case HW_NOTICE_EXPIRED:
+        job->go_on = true;
+        come_back(card, job);
         break;
     case HW_NOTICE_FAULT:
-        lose(card, job, true);
+        lose_by_fault(card, job);
         break;
-    default:
-        lose(card, job, false);
+    default: // ABORTED: the card holds its context for lost, and rm does not know why
+        lose(card, job, ACCEL_LOST_CARD_ERROR, NULL);
         break;
     }
 }
 
-// True when any job ended. A card that is gone ends them all.
-static bool retire_node(rm_card_t *card, uint32_t number) {
+static void judge(rm_card_t *card, rm_job_t *job) {
+    const rm_context_t *context = job->context;
+    bool moved = context != NULL && rm_context_card_cycles(context) != context->reported;
+    hw_notice_kind_t kind = context != NULL ? kind_by_descriptor(job, moved) : HW_NOTICE_FAULT;
+    if (kind != HW_NOTICE_FAULT) {
+        retire(card, job, kind);
+    } else if (may_run_again(job, moved) && ++job->tries <= MAX_TRIES) {
+        left(card, job);
+        come_back(card, job);
+    } else {
+        left(card, job);
+        lose(card, job, ACCEL_LOST_CARD_ERROR, NULL);
+    }
+}
+
+// --- Taking in; under the spin ---
+
+// The oldest in flight leaves the ring's books.
+static rm_job_t *pop_flight(rm_node_t *node) {
+    rm_job_t **slot = rm_flight_of(node, node->first_flight++);
+    rm_job_t *job = *slot;
+    STORE_RELEASE(slot, NULL);
+    return job;
+}
+
+static bool is_unknown(const rm_job_t *job, hw_notice_kind_t kind) {
+    return kind == HW_NOTICE_FAULT && (job->cause == ISA_FAULT_PACKET_BUS ||
+                                       (job->cause == ISA_FAULT_INTERNAL && !job->has_record));
+}
+
+// False: the card told nothing of the oldest in flight yet.
+static bool retire_oldest(rm_card_t *card, rm_node_t *node) {
+    uint32_t news = LOAD_ACQUIRE(&(*rm_flight_of(node, node->first_flight))->news);
+    if (news == 0)
+        return false;
+    rm_job_t *job = pop_flight(node);
+    hw_notice_kind_t kind = (hw_notice_kind_t)(news - 1);
+    if (UNLIKELY(is_unknown(job, kind)))
+        judge(card, job);
+    else
+        retire(card, job, kind);
+    return true;
+}
+
+// Only what comes to the head of a ring has its time counted, and only if that is limited.
+static void begin_head(rm_card_t *card, rm_node_t *node) {
+    if (rm_in_flight(node) == 0)
+        return;
+    rm_job_t *job = *rm_flight_of(node, node->first_flight);
+    if (job->timeout_ns == 0 || job->begun_ns != 0)
+        return;
+    job->begun_ns = rm_now(card);
+    uint64_t rest = job->timeout_ns > job->spent_ns ? job->timeout_ns - job->spent_ns : 0;
+    if (rest < PORT_WAIT_FOREVER - job->begun_ns)
+        rm_watch_at(card, job->begun_ns + rest);
+}
+
+void rm_sched_settle(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t reason) {
+    rm_node_t *node = &card->nodes[number];
+    while (rm_in_flight(node) > 0 && retire_oldest(card, node))
+        continue;
+    for (uint64_t fence = node->last_fence; fence >= node->first_flight; fence--) {
+        rm_job_t *job = *rm_flight_of(node, fence);
+        STORE_RELEASE(rm_flight_of(node, fence), NULL);
+        left(card, job);
+        // The oldest of its context may have been in work; what has not begun is as it was.
+        if (job->context != NULL && job->context->n_flight == 0 &&
+            rm_context_card_state(job->context) == ISA_CTX_STATE_PREEMPTED)
+            job->go_on = true;
+        if (fence == aborted && job->context != NULL)
+            lose(card, job, reason, NULL);
+        else if (fence == aborted && ++job->tries > MAX_TRIES)
+            finish(card, job, STATUS_IO);
+        else
+            come_back(card, job);
+    }
+    node->first_flight = node->last_fence + 1;
+}
+
+// A completion entry that held nonsense: hw asks registers what it stood for.
+static void look_for_nonsense(rm_card_t *card, uint32_t number) {
+    rm_node_t *node = &card->nodes[number];
+    uint32_t corrupted = LOAD_ACQUIRE(&node->corrupted);
+    if (LIKELY(node->corrupt == corrupted))
+        return;
+    node->corrupt = corrupted;
+    rm_event(card, ACCEL_EVENT_CORRUPT, number, NULL, 0, 0, 0);
+    rm_watch_at(card, 0);
+}
+
+static bool collect_node(rm_card_t *card, uint32_t number) {
     rm_node_t *node = &card->nodes[number];
     bool any = false;
-    while (node->first_flight <= node->last_fence) {
-        rm_job_t **slot = flight_of(card, number, node->first_flight);
-        rm_job_t *job = *slot;
-        uint32_t news = LOAD_ACQUIRE(&job->news);
-        if (news == 0 && LOAD_ACQUIRE(&card->gone) == 0)
-            break;
-        STORE_RELEASE(slot, NULL);
-        node->first_flight++;
-        retire(card, job, news != 0 ? news : 1u + HW_NOTICE_ABORTED);
+    look_for_nonsense(card, number);
+    while (rm_in_flight(node) > 0 && retire_oldest(card, node))
+        any = true;
+    if (node->token != 0 && LOAD_ACQUIRE(&node->answered) == node->token) {
+        node->token = 0;
+        rm_sched_settle(card, number, 0, ACCEL_LOST_NOT);
         any = true;
     }
+    if (any)
+        begin_head(card, node);
     return any;
 }
 
-// --- The beginning ---
-
-void rm_sched_push(rm_card_t *card, rm_job_t *job) {
-    if (job->resume)
-        list_push_front(&card->pending, &job->link); // the context's other jobs wait for it
-    else
-        list_push_back(&card->pending, &job->link);
+// True: jobs ended.
+static bool collect(rm_card_t *card) {
+    bool any = false;
+    if (LOAD_ACQUIRE(&card->absent) != 0)
+        return false;
+    if (UNLIKELY((LOAD_ACQUIRE(&card->gone) | LOAD_ACQUIRE(&card->alarms)) != 0))
+        rm_watch_at(card, 0);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        any |= collect_node(card, i);
+    return any;
 }
 
-typedef enum readiness { NOT_YET, READY, NEVER } readiness_t;
+static void end_node(rm_card_t *card, rm_node_t *node) {
+    while (rm_in_flight(node) > 0) {
+        rm_job_t *job = pop_flight(node);
+        left(card, job);
+        finish(card, job, STATUS_DEVICE_LOST);
+    }
+    node->token = 0;
+    node->stop = false;
+}
 
-static readiness_t points_reached(const rm_job_t *job) {
+void rm_sched_end_all(rm_card_t *card) {
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        end_node(card, &card->nodes[i]);
+    for (list_node_t *node; (node = list_pop_front(&card->own)) != NULL;)
+        finish(card, LIST_OWNER(node, rm_job_t, link), STATUS_DEVICE_LOST);
+}
+
+// --- Handing over; under the spin ---
+
+// What is to be done without the spin.
+typedef struct plan {
+    uint32_t kicks, stops, arms; // masks of nodes
+    uint32_t tokens[ISA_NODE_COUNT];
+    uint64_t fences[ISA_NODE_COUNT]; // to be armed for
+    bool ended;   // jobs ended
+    bool dropped; // without the card: others may wait for them
+} plan_t;
+
+static rm_ready_t points_reached(const rm_job_t *job) {
     for (uint32_t i = 0; i < job->n_in; i++) {
         if (job->in[i].sync->value < job->in[i].value)
-            return NOT_YET;
+            return RM_NOT_YET;
         if (job->in[i].sync->status != STATUS_OK)
-            return NEVER;
+            return RM_NEVER;
     }
-    return READY;
+    return RM_READY;
 }
 
-static readiness_t readiness(rm_card_t *card, const rm_job_t *job) {
+rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job) {
     const rm_context_t *context = job->context;
-    if (LOAD_ACQUIRE(&card->gone) != 0)
-        return NEVER;
     const rm_node_t *node = &card->nodes[job->node];
-    if (node->last_fence + 1 - node->first_flight >= RM_FLIGHT ||
-        hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
-        return NOT_YET;
+    if (LOAD_ACQUIRE(&card->absent) != 0 || node->token != 0 || node->stop ||
+        rm_in_flight(node) >= RM_FLIGHT || hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
+        return RM_NOT_YET;
     if (context == NULL)
-        return READY;
-    if (context->blocked == card->round || context->state == ACCEL_CTX_SUSPENDED ||
-        context->holding || (context->n_flight > 0 && context->flight_node != job->node))
-        return NOT_YET;
+        return RM_READY;
+    if (card->hot || context->state == ACCEL_CTX_SUSPENDED || context->holding ||
+        (context->n_flight > 0 && context->flight_node != job->node))
+        return RM_NOT_YET;
     return points_reached(job);
 }
 
-static void launch(rm_card_t *card, rm_job_t *job) {
+static void launch(rm_card_t *card, rm_job_t *job, plan_t *plan) {
     rm_node_t *node = &card->nodes[job->node];
-    list_remove(&job->link);
+    dequeue(job);
     job->fence = ++node->last_fence;
+    job->news = 0;
     if (job->context != NULL) {
         job->context->n_flight++;
         job->context->flight_node = job->node;
         job->context->holding = job->may_suspend;
+        rm_class_began(card, job);
     }
-    STORE_RELEASE(flight_of(card, job->node, job->fence), job);
+    if (job->packet.head.op == ISA_RING_RUN_IB)
+        hw_packet_run_for(&job->packet, job->quantum, job->go_on);
+    STORE_RELEASE(rm_flight_of(node, job->fence), job);
     hw_submit(card->hw, job->node, ISA_RING_NORMAL, &job->packet, job->fence);
+    if (rm_in_flight(node) == 1)
+        begin_head(card, node);
+    plan->kicks |= 1u << job->node;
 }
 
-// Returns the mask of nodes that got work; *out_ended: a job ended without, which others may wait
-// for.
-static uint32_t dispatch(rm_card_t *card, bool *out_ended) {
-    uint32_t kicks = 0;
-    card->round++;
-    LIST_FOR_EACH(node, &card->pending) {
-        rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
-        switch (readiness(card, job)) {
-        case READY:
-            launch(card, job);
-            kicks |= 1u << job->node;
-            break;
-        case NEVER:
-            list_remove(&job->link);
-            finish(card, job,
-                   LOAD_ACQUIRE(&card->gone) != 0 ? STATUS_DEVICE_LOST : STATUS_CONTEXT_LOST);
-            *out_ended = true;
-            break;
-        case NOT_YET:
-            if (job->context != NULL)
-                job->context->blocked = card->round;
-            break;
-        }
+// Whose points will never be reached.
+static void drop_hopeless(rm_card_t *card, plan_t *plan) {
+    LIST_FOR_EACH(node, &card->waiting) {
+        const rm_context_t *context = LIST_OWNER(node, rm_context_t, waiting);
+        rm_job_t *job = LIST_OWNER(list_first(&context->queue), rm_job_t, link);
+        if (job->n_in == 0 || points_reached(job) != RM_NEVER)
+            continue;
+        dequeue(job);
+        finish(card, job, loss_of(context));
+        plan->dropped = true;
     }
-    return kicks;
+}
+
+static rm_job_t *first_copy(rm_card_t *card) {
+    list_node_t *own = list_first(&card->own);
+    rm_job_t *first = own != NULL ? LIST_OWNER(own, rm_job_t, link) : NULL;
+    if (first != NULL && rm_sched_readiness(card, first) != RM_READY)
+        return NULL;
+    for (list_node_t *node = card->waiting.next; node != &card->waiting; node = node->next) {
+        const rm_context_t *context = LIST_OWNER(node, rm_context_t, waiting);
+        rm_job_t *job = LIST_OWNER(list_first(&context->queue), rm_job_t, link);
+        if (job->node == ISA_NODE_COPY && (first == NULL || job->order < first->order) &&
+            rm_sched_readiness(card, job) == RM_READY)
+            first = job;
+    }
+    return first;
+}
+
+static bool can_preempt(const rm_card_t *card) {
+    return (card->features & ISA_FEATURE_PREEMPT) != 0;
+}
+
+static void ask_back(rm_card_t *card, uint32_t number, plan_t *plan) {
+    rm_node_t *node = &card->nodes[number];
+    node->stop = false;
+    if (rm_in_flight(node) == 0 || !can_preempt(card) || node->token != 0)
+        return;
+    if (++node->last_token == 0)
+        node->last_token = 1;
+    node->token = node->last_token;
+    node->asked_ns = rm_now(card);
+    plan->stops |= 1u << number;
+    plan->tokens[number] = node->token;
+    rm_watch_at(card, node->asked_ns + card->options.answer_ns);
+}
+
+static void compute(rm_card_t *card, plan_t *plan) {
+    for (;;) {
+        rm_choice_t choice = rm_class_choose(card);
+        if (choice.give_way)
+            ask_back(card, ISA_NODE_COMPUTE, plan);
+        if (choice.job == NULL)
+            break;
+        choice.job->quantum = choice.quantum;
+        choice.job->borrowed = choice.borrowed;
+        launch(card, choice.job, plan);
+    }
+    rm_class_rest(card);
+}
+
+static void hand_over(rm_card_t *card, plan_t *plan) {
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        if (UNLIKELY(card->nodes[i].stop))
+            ask_back(card, i, plan);
+    drop_hopeless(card, plan);
+    for (rm_job_t *job; (job = first_copy(card)) != NULL;)
+        launch(card, job, plan);
+    compute(card, plan);
+}
+
+static bool note_armed(rm_card_t *card, rm_node_t *node) {
+    if (rm_in_flight(node) == 0)
+        return false;
+    if (node->armed != node->first_flight) {
+        node->armed = node->first_flight;
+        node->armed_irqs = LOAD_ACQUIRE(&card->irqs);
+        node->armed_late = false;
+    }
+    return true;
+}
+
+// What waits for the card to finish something must not wait for somebody to poll.
+static void want_interrupts(rm_card_t *card, plan_t *plan) {
+    bool queued = !list_is_empty(&card->waiting) || !list_is_empty(&card->own);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        rm_node_t *node = &card->nodes[i];
+        if (rm_in_flight(node) == 0 || node->armed == node->first_flight)
+            continue;
+        const rm_job_t *head = *rm_flight_of(node, node->first_flight);
+        if (!queued && head->quantum == 0)
+            continue;
+        (void)note_armed(card, node);
+        plan->fences[i] = node->first_flight;
+        plan->arms |= 1u << i;
+    }
+}
+
+// A doorbell may be the work itself. What is in the ring is rung before the ring is stopped.
+static void act(rm_card_t *card, const plan_t *plan) {
+    if (plan->ended || plan->dropped)
+        card->port->ops->event_set(card->port, &card->progress);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        if ((plan->kicks >> i & 1) != 0)
+            hw_kick(card->hw, i, ISA_RING_NORMAL);
+        if ((plan->stops >> i & 1) != 0)
+            hw_preempt(card->hw, i, plan->tokens[i]);
+        if ((plan->arms >> i & 1) != 0)
+            hw_arm(card->hw, i, ISA_RING_NORMAL, plan->fences[i]);
+    }
+}
+
+static plan_t turn(rm_card_t *card, bool gives) {
+    plan_t plan = {0};
+    hw_poll(card->hw);
+    rm_spin(card);
+    plan.ended = collect(card);
+    if (gives)
+        hand_over(card, &plan);
+    if (gives && (plan.kicks | plan.stops) == 0)
+        want_interrupts(card, &plan);
+    rm_unspin(card);
+    act(card, &plan);
+    return plan;
 }
 
 void rm_sched_pump(rm_card_t *card) {
-    uint32_t kicks;
-    bool ended;
+    plan_t plan;
     do {
-        hw_poll(card->hw);
-        rm_spin(card);
-        bool retired = false;
-        for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
-            retired |= retire_node(card, i);
-        ended = false;
-        kicks = dispatch(card, &ended);
-        rm_unspin(card);
-        if (retired || ended)
-            card->port->ops->event_set(card->port, &card->progress);
-        for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
-            if ((kicks >> i & 1) != 0)
-                hw_kick(card->hw, i, ISA_RING_NORMAL);
-    } while (kicks != 0 || ended);
+        if (!rm_enter(card))
+            return;
+        plan = turn(card, true);
+        rm_leave(card);
+    } while ((plan.kicks | plan.stops) != 0 || plan.dropped);
+}
+
+void rm_sched_nudge(rm_card_t *card) {
+    if (!rm_enter(card))
+        return;
+    plan_t plan = turn(card, false);
+    rm_leave(card);
+    rm_spin(card);
+    bool somebody = card->n_waiters > 0;
+    rm_unspin(card);
+    if (!somebody)
+        rm_sched_pump(card);
+    else if (!plan.ended) // else it was set
+        card->port->ops->event_set(card->port, &card->progress);
+}
+
+bool rm_sched_stop(rm_card_t *card, uint32_t number) {
+    plan_t plan = {0};
+    if (!can_preempt(card))
+        return false;
+    if (!rm_enter(card))
+        return true;
+    rm_spin(card);
+    ask_back(card, number, &plan);
+    rm_unspin(card);
+    act(card, &plan);
+    rm_leave(card);
+    return true;
+}
+
+static void arm(rm_card_t *card, uint32_t number) {
+    rm_node_t *node = &card->nodes[number];
+    rm_spin(card);
+    uint64_t first = node->first_flight;
+    bool busy = note_armed(card, node);
+    rm_unspin(card);
+    if (busy)
+        hw_arm(card->hw, number, ISA_RING_NORMAL, first);
 }
 
 void rm_sched_arm(rm_card_t *card) {
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
-        rm_spin(card);
-        uint64_t first = card->nodes[i].first_flight;
-        bool busy = first <= card->nodes[i].last_fence;
-        rm_unspin(card);
-        if (busy)
-            hw_arm(card->hw, i, ISA_RING_NORMAL, first);
-    }
+    if (!rm_enter(card))
+        return;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        arm(card, i);
+    rm_leave(card);
 }

@@ -12,11 +12,8 @@ static status_t job_new(rm_card_t *card, rm_job_t **out_job) {
     rm_unspin(card);
     if (node != NULL) {
         rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
-        job->context = NULL;
-        job->resume = job->may_suspend = false;
-        job->n_in = job->n_out = 0;
-        job->news = 0;
-        job->finished = false;
+        *job = (rm_job_t){0};
+        list_init(&job->link);
         *out_job = job;
         return STATUS_OK;
     }
@@ -59,11 +56,12 @@ static status_t get_points(rm_client_t *client, const accel_sync_point_t *points
     return STATUS_OK;
 }
 
-// Buffers are held by their bindings; the list only has to be true.
+// Buffers are held by their bindings; the list only has to be true. Its owner may write to it: each
+// handle is read once.
 static status_t check_bos(rm_client_t *client, const accel_req_submit_t *request) {
     const uint32_t *handles = (const uint32_t *)(uintptr_t)request->bos;
     for (uint32_t i = 0; i < request->n_bos; i++) {
-        rm_bo_t *bo = rm_client_get(client, handles[i], RM_BO);
+        rm_bo_t *bo = rm_client_get(client, LOAD_ACQUIRE(handles + i), RM_BO);
         if (bo == NULL)
             return STATUS_NOT_FOUND;
         rm_put(&bo->object);
@@ -88,15 +86,20 @@ static status_t fill_job(rm_client_t *client, const accel_req_submit_t *request,
     RETURN_IF_ERROR(get_points(client, request->out, request->n_out, job->out, &job->n_out));
     RETURN_IF_ERROR(check_bos(client, request));
     job->node = request->node;
+    job->timeout_ns = request->timeout_ns;
     job->resume = (request->head.flags & ACCEL_SUBMIT_RESUME) != 0;
     job->may_suspend = job->resume || (request->head.flags & ACCEL_SUBMIT_MAY_SUSPEND) != 0;
     make_packet(job, request);
     return STATUS_OK;
 }
 
-// Under the scheduler spin, so that the state cannot change between the question and the push.
-static status_t admit(rm_card_t *card, rm_job_t *job) {
+// Under the spin, so that the state cannot change between the question and the push.
+static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
     rm_context_t *context = job->context;
+    if (rm_client_is_lost(client))
+        return STATUS_DEVICE_LOST;
+    if (client->banned)
+        return STATUS_DENIED;
     if (context->closing || context->state == ACCEL_CTX_LOST)
         return STATUS_CONTEXT_LOST;
     if (job->resume && context->state != ACCEL_CTX_SUSPENDED)
@@ -106,20 +109,19 @@ static status_t admit(rm_card_t *card, rm_job_t *job) {
         for (uint32_t i = 0; i < job->n_out; i++)
             job->out[i].sync->suspended_at = 0;
     }
-    context->n_jobs++;
+    client->submissions++;
     rm_sched_push(card, job);
     return STATUS_OK;
 }
 
 status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
     rm_card_t *card = client->card;
-    RETURN_IF_ERROR(rm_check_submit(request));
     rm_job_t *job;
     RETURN_IF_ERROR(job_new(card, &job));
     status_t status = fill_job(client, request, job);
     if (status == STATUS_OK) {
         rm_spin(card);
-        status = admit(card, job);
+        status = admit(card, client, job);
         rm_unspin(card);
     }
     if (status != STATUS_OK) {
@@ -127,6 +129,7 @@ status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
         return status;
     }
     request->seq = ATOMIC_ADD(&client->seq, 1u);
+    rm_pm_wake(card);
     rm_sched_pump(card);
     return STATUS_OK;
 }
@@ -138,14 +141,17 @@ static bool is_finished(const void *what) {
     return job->finished;
 }
 
-// The job is the caller's frame: taking memory back must not need any. Nobody looks at it once it
-// is finished, nor at a job that is no longer in flight.
-status_t rm_submit_own(rm_card_t *card, const isa_ring_packet_t *packet) {
-    rm_job_t job = {.node = ISA_NODE_COPY, .packet = *packet};
-    list_init(&job.link);
+status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet) {
+    *job = (rm_job_t){.node = ISA_NODE_COPY, .packet = *packet};
+    list_init(&job->link);
     rm_spin(card);
-    rm_sched_push(card, &job);
+    bool absent = card->absent != 0;
+    if (!absent)
+        rm_sched_push(card, job);
     rm_unspin(card);
-    RETURN_IF_ERROR(rm_wait(card, is_finished, &job, PORT_WAIT_FOREVER));
-    return job.result;
+    if (absent)
+        return STATUS_DEVICE_LOST;
+    rm_pm_wake(card);
+    RETURN_IF_ERROR(rm_wait(card, is_finished, job, PORT_WAIT_FOREVER));
+    return job->result;
 }

@@ -43,13 +43,14 @@ static bool is_abandoned(const wish_t *wish) { return LOAD_ACQUIRE(&wish->client
 
 static bool is_decided(const void *what) {
     const wish_t *wish = what;
-    return wish->sync->value >= wish->value || is_suspended(wish) || is_abandoned(wish);
+    return wish->sync->value >= wish->value || is_suspended(wish) || is_abandoned(wish) ||
+           rm_client_is_lost(wish->client);
 }
 
 static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_sync_t *request) {
     rm_card_t *card = client->card;
     wish_t wish = {client, sync, request->value};
-    uint64_t now = card->port->ops->now_ns(card->port);
+    uint64_t now = rm_now(card);
     uint64_t deadline = request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
                                                                       : now + request->timeout_ns;
     RETURN_IF_ERROR(rm_wait(card, is_decided, &wish, deadline));
@@ -104,25 +105,51 @@ static bool ask(rm_card_t *card, bool (*done)(const void *what), const void *wha
     return result;
 }
 
-status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                 uint64_t deadline_ns) {
-    const port_ops_t *ops = card->port->ops;
+// Who waits is counted: the watchdog looks after the card meanwhile, and leaves work to him.
+static void count_waiter(rm_card_t *card, bool comes) {
+    rm_spin(card);
+    if (comes)
+        card->n_waiters++;
+    else
+        card->n_waiters--;
+    rm_unspin(card);
+}
+
+static void sleep_until(rm_card_t *card, uint64_t count, uint64_t deadline_ns) {
+    rm_spin(card);
+    rm_watch_start(card);
+    rm_unspin(card);
+    rm_sched_arm(card);
+    card->port->ops->event_wait(card->port, &card->progress, count, deadline_ns);
+}
+
+static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                     uint64_t deadline_ns) {
     uint64_t poll_until = 0;
     for (;;) {
-        uint64_t count = ops->event_count(card->port, &card->progress);
+        uint64_t count = card->port->ops->event_count(card->port, &card->progress);
         rm_sched_pump(card);
         if (ask(card, done, what))
             return STATUS_OK;
-        uint64_t now = ops->now_ns(card->port);
+        uint64_t now = rm_now(card);
         if (poll_until == 0)
             poll_until = now + POLL_NS;
         if (now >= deadline_ns)
             return STATUS_TIMEOUT;
-        if (now < poll_until) {
+        if (now < poll_until)
             CPU_PAUSE();
-            continue;
-        }
-        rm_sched_arm(card);
-        ops->event_wait(card->port, &card->progress, count, deadline_ns);
+        else
+            sleep_until(card, count, deadline_ns);
     }
+}
+
+status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                 uint64_t deadline_ns) {
+    rm_sched_pump(card);
+    if (ask(card, done, what))
+        return STATUS_OK;
+    count_waiter(card, true);
+    status_t status = wait(card, done, what, deadline_ns);
+    count_waiter(card, false);
+    return status;
 }

@@ -93,10 +93,10 @@ static uint64_t map_some(rm_card_t *card, rm_table_t *root, port_run_t run, uint
     return done;
 }
 
-status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_bo_t *bo, uint64_t offset,
+status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_store_t *store, uint64_t offset,
                       uint64_t va, uint64_t bytes, uint32_t pte_flags) {
     for (uint64_t done = 0; done < bytes;) {
-        port_run_t run = rm_bo_run(card, bo, offset + done);
+        port_run_t run = rm_store_run(card, store, offset + done);
         uint64_t came =
             run.bytes == 0 ? 0 : map_some(card, root, run, va + done, bytes - done, pte_flags);
         if (came == 0) {

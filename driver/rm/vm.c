@@ -2,13 +2,6 @@
 // Address spaces and what is bound in them.
 #include "driver/rm/rm_internal.h"
 
-typedef struct binding {
-    list_node_t link;
-    rm_bo_t *bo;
-    uint64_t va, bytes;
-    bool leaving; // its entries are out, the card still has to forget them
-} binding_t;
-
 // --- Address space ids ---
 
 static uint32_t asid_take(rm_card_t *card) {
@@ -35,10 +28,18 @@ static status_t vm_init(rm_card_t *card, rm_vm_t *vm) {
     vm->asid = asid_take(card);
     if (vm->root == NULL)
         return STATUS_NO_MEMORY;
-    return vm->asid < RM_ASIDS ? STATUS_OK : STATUS_LIMIT;
+    if (vm->asid >= RM_ASIDS)
+        return STATUS_LIMIT;
+    rm_lock(card, &card->mutex);
+    list_push_back(&card->vms, &vm->link);
+    rm_unlock(card, &card->mutex);
+    return STATUS_OK;
 }
 
 static void vm_free(rm_card_t *card, rm_vm_t *vm) {
+    rm_lock(card, &card->mutex);
+    list_remove(&vm->link);
+    rm_unlock(card, &card->mutex);
     if (vm->root != NULL)
         rm_table_destroy(card, vm->root);
     if (vm->asid < RM_ASIDS)
@@ -53,6 +54,7 @@ status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *request) {
     if (vm == NULL)
         return STATUS_NO_MEMORY;
     list_init(&vm->bindings);
+    list_init(&vm->link);
     status_t status = card->port->ops->mutex_init(card->port, &vm->mutex);
     if (status != STATUS_OK) {
         rm_free(card, vm, sizeof *vm);
@@ -66,23 +68,24 @@ status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *request) {
     return status;
 }
 
-static status_t forget(rm_card_t *card, const rm_vm_t *vm, uint64_t va, uint64_t bytes) {
+static status_t forget(rm_card_t *card, const rm_vm_t *vm, rm_job_t *job, uint64_t va,
+                       uint64_t bytes) {
     isa_ring_packet_t packet;
     hw_packet_tlb_inv(&packet, (uint16_t)vm->asid, va, bytes);
-    return rm_submit_own(card, &packet);
+    return rm_submit_own(card, job, &packet);
 }
 
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
     bool bound = !list_is_empty(&vm->bindings);
     LIST_FOR_EACH(node, &vm->bindings) {
-        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         rm_table_unmap(vm->root, binding->va, binding->bytes);
     }
     // No context is left that could use a translation; only a lost card does not answer.
-    if (forget(card, vm, 0, 0) != STATUS_OK && bound)
+    if (forget(card, vm, &vm->job, 0, 0) != STATUS_OK && bound)
         card->port->ops->log(card->port, PORT_LOG_LOST_BYTES, 0, 0, STATUS_DEVICE_LOST);
     LIST_FOR_EACH(node, &vm->bindings) {
-        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         rm_put(&binding->bo->object);
         rm_free(card, binding, sizeof *binding);
     }
@@ -93,22 +96,22 @@ void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
 
 static bool overlaps(const rm_vm_t *vm, uint64_t va, uint64_t bytes) {
     for (const list_node_t *node = vm->bindings.next; node != &vm->bindings; node = node->next) {
-        const binding_t *binding = CONTAINER_OF(node, binding_t, link);
+        const rm_binding_t *binding = CONTAINER_OF(node, rm_binding_t, link);
         if (va < binding->va + binding->bytes && binding->va < va + bytes)
             return true;
     }
     return false;
 }
 
-static uint32_t pte_flags(const rm_bo_t *bo, uint32_t prot) {
+static uint32_t pte_flags(const rm_store_t *store, uint32_t prot) {
     return ((prot & ACCEL_PROT_WRITE) != 0 ? HW_PTE_WRITE : 0) |
            ((prot & ACCEL_PROT_EXECUTE) != 0 ? HW_PTE_EXECUTE : 0) |
-           (bo->pin != NULL ? HW_PTE_HOST : 0);
+           (rm_store_is_host(store) ? HW_PTE_HOST : 0);
 }
 
 // On success the binding keeps the caller's use of `bo`, and one of the address space.
 static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_bind_t *request) {
-    binding_t *binding = rm_new(card, sizeof *binding);
+    rm_binding_t *binding = rm_new(card, sizeof *binding);
     if (binding == NULL)
         return STATUS_NO_MEMORY;
     binding->bo = bo;
@@ -118,8 +121,8 @@ static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_
     rm_lock(card, &vm->mutex);
     status_t status = overlaps(vm, request->va, request->bytes)
                           ? STATUS_BUSY
-                          : rm_table_map(card, vm->root, bo, request->offset, request->va,
-                                         request->bytes, pte_flags(bo, request->prot));
+                          : rm_table_map(card, vm->root, bo->store, request->offset, request->va,
+                                         request->bytes, pte_flags(bo->store, request->prot));
     if (status == STATUS_OK) {
         list_push_back(&vm->bindings, &binding->link);
         (void)ATOMIC_ADD(&vm->object.users, 1u);
@@ -131,11 +134,11 @@ static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_
 }
 
 // Its range stays taken until the card forgot it.
-static binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
-    binding_t *found = NULL;
+static rm_binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
+    rm_binding_t *found = NULL;
     rm_lock(card, &vm->mutex);
     for (list_node_t *node = vm->bindings.next; node != &vm->bindings; node = node->next) {
-        binding_t *binding = LIST_OWNER(node, binding_t, link);
+        rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         if (binding->va == va && !binding->leaving)
             found = binding;
     }
@@ -148,10 +151,10 @@ static binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
 }
 
 static status_t unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
-    binding_t *binding = begin_unbind(card, vm, va);
+    rm_binding_t *binding = begin_unbind(card, vm, va);
     if (binding == NULL)
         return STATUS_NOT_FOUND;
-    status_t status = forget(card, vm, binding->va, binding->bytes);
+    status_t status = forget(card, vm, &binding->job, binding->va, binding->bytes);
     rm_lock(card, &vm->mutex);
     list_remove(&binding->link);
     rm_unlock(card, &vm->mutex);
@@ -167,7 +170,7 @@ static status_t bind_handles(rm_client_t *client, rm_vm_t *vm, const accel_req_b
     rm_bo_t *bo = rm_client_get(client, request->bo, RM_BO);
     if (bo == NULL)
         return STATUS_NOT_FOUND;
-    status_t status = rm_check_bind(request, bo);
+    status_t status = rm_check_bind(request, bo->store);
     if (status == STATUS_OK)
         status = bind(client->card, vm, bo, request);
     if (status != STATUS_OK)
@@ -182,4 +185,13 @@ status_t rm_vm_bind(rm_client_t *client, const accel_req_bind_t *request) {
     status_t status = bind_handles(client, vm, request);
     rm_put(&vm->object);
     return status;
+}
+
+bool rm_vm_binds(rm_card_t *card, rm_vm_t *vm, const rm_store_t *store) {
+    bool found = false;
+    rm_lock(card, &vm->mutex);
+    for (list_node_t *node = vm->bindings.next; node != &vm->bindings; node = node->next)
+        found |= LIST_OWNER(node, rm_binding_t, link)->bo->store == store;
+    rm_unlock(card, &vm->mutex);
+    return found;
 }

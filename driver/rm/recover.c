@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+// Escalation: context, node, card, gone. Everything here runs in the watchdog's thread, so that
+// there is one recovery at a time. The gate keeps others out of hw meanwhile.
+#include "driver/rm/rm_internal.h"
+
+#define GATE_WAIT_US 20000u
+#define GATE_STEP_US 50u
+#define MAX_TRIES    3u // resets that a packet may see at the head of a ring which the card denies
+
+// Those inside leave soon, but for one who works in the doorbell of a simulated card: the reset is
+// what ends his work.
+static void close_gate(rm_card_t *card) {
+    (void)ATOMIC_OR(&card->gate, RM_GATE_CLOSED);
+    for (uint32_t us = 0; us < GATE_WAIT_US; us += GATE_STEP_US) {
+        if (LOAD_ACQUIRE(&card->gate) == RM_GATE_CLOSED)
+            return;
+        card->port->ops->stall_us(card->port, GATE_STEP_US);
+    }
+}
+
+static void open_gate(rm_card_t *card) { (void)ATOMIC_SUB(&card->gate, RM_GATE_CLOSED); }
+
+static void set_recovering(rm_card_t *card, bool recovering) {
+    rm_spin(card);
+    card->recovering = recovering;
+    rm_unspin(card);
+}
+
+// --- A node ---
+
+// Under the spin: the client whose work the reset found, or NULL.
+static rm_client_t *client_of(rm_node_t *node, uint64_t fence) {
+    if (fence < node->first_flight || fence > node->last_fence)
+        return NULL;
+    const rm_job_t *job = *rm_flight_of(node, fence);
+    return job->context != NULL ? job->context->client : NULL;
+}
+
+// Under the spin: a packet at whose sight the node stops again and again is to blame, whatever the
+// card says.
+static uint64_t blame_head(rm_node_t *node) {
+    if (rm_in_flight(node) == 0)
+        return 0;
+    rm_job_t *job = *rm_flight_of(node, node->first_flight);
+    return ++job->tries > MAX_TRIES ? job->fence : 0;
+}
+
+// Under the spin.
+static void replay(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t reason) {
+    rm_node_t *node = &card->nodes[number];
+    node->resets++;
+    node->token = 0;
+    node->armed = 0;
+    node->stop = false;
+    if (aborted == 0 && reason == ACCEL_LOST_HANG)
+        aborted = blame_head(node);
+    rm_client_t *client = client_of(node, aborted);
+    rm_sched_settle(card, number, aborted, reason);
+    if (client != NULL && reason == ACCEL_LOST_HANG)
+        rm_client_strike(client);
+}
+
+status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
+    uint64_t aborted = 0;
+    close_gate(card);
+    set_recovering(card, true);
+    status_t status = hw_reset_node(card->hw, number, &aborted);
+    rm_spin(card);
+    rm_event(card, ACCEL_EVENT_NODE_RESET, number, NULL, (uint32_t)status, 0, 0);
+    if (status == STATUS_OK)
+        replay(card, number, aborted, reason);
+    card->recovering = false;
+    rm_unspin(card);
+    open_gate(card);
+    if (status != STATUS_OK)
+        return rm_recover_card(card, ACCEL_LOST_RESET);
+    card->port->ops->event_set(card->port, &card->progress);
+    rm_sched_nudge(card);
+    return STATUS_OK;
+}
+
+// --- The card ---
+
+// Under the spin: every client is lost that was open, with all that it had.
+static void lose_all(rm_card_t *card, uint32_t reason) {
+    STORE_RELEASE(&card->generation, card->generation + 1);
+    LIST_FOR_EACH(node, &card->contexts)
+    rm_context_lose(card, LIST_OWNER(node, rm_context_t, link), reason, NULL);
+    rm_sched_end_all(card);
+}
+
+// Under the spin.
+static void set_up_again(rm_card_t *card) {
+    STORE_RELEASE(&card->gone, 0u);
+    STORE_RELEASE(&card->alarms, 0u);
+    STORE_RELEASE(&card->asleep, 0u);
+    card->hot = card->overheated = false;
+    card->idle_ns = card->shared_ns = 0;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        card->nodes[i].armed = 0;
+        card->nodes[i].corrupt = LOAD_ACQUIRE(&card->nodes[i].corrupted);
+    }
+    STORE_RELEASE(&card->absent, 0u);
+}
+
+// A client that was opened while the card was lost has nothing to lose: it goes on.
+status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
+    close_gate(card);
+    rm_spin(card);
+    bool was_lost = card->absent != 0;
+    card->recovering = true;
+    STORE_RELEASE(&card->absent, 1u);
+    rm_unspin(card);
+    status_t status = hw_reset_card(card->hw);
+    rm_spin(card);
+    card->info = *hw_info(card->hw);
+    rm_event(card, ACCEL_EVENT_CARD_RESET, 0, NULL, (uint32_t)status, 0, 0);
+    if (!was_lost)
+        lose_all(card, status == STATUS_OK ? reason : ACCEL_LOST_REMOVED);
+    if (status == STATUS_OK) {
+        card->card_resets++;
+        set_up_again(card);
+    }
+    card->recovering = false;
+    rm_unspin(card);
+    open_gate(card);
+    card->port->ops->event_set(card->port, &card->progress);
+    return status;
+}
+
+void rm_recover_gone(rm_card_t *card) {
+    if (LOAD_ACQUIRE(&card->absent) != 0)
+        return;
+    close_gate(card);
+    hw_gone(card->hw);
+    rm_spin(card);
+    STORE_RELEASE(&card->absent, 1u);
+    rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
+    lose_all(card, ACCEL_LOST_REMOVED);
+    rm_unspin(card);
+    open_gate(card);
+    card->port->ops->event_set(card->port, &card->progress);
+}
+
+// --- What an administrator asks ---
+
+typedef struct wish {
+    rm_card_t *card;
+    uint64_t number;
+    status_t *result;
+} wish_t;
+
+static bool is_answered(const void *what) {
+    const wish_t *wish = what;
+    const rm_ask_t *ask = &wish->card->ask;
+    if (ask->done < wish->number)
+        return false;
+    *wish->result = ask->result;
+    return true;
+}
+
+status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request) {
+    rm_card_t *card = client->card;
+    status_t result = STATUS_BUSY;
+    wish_t wish = {card, 0, &result};
+    if (request->level == ACCEL_RESET_NODE && request->node >= ISA_NODE_COUNT)
+        return STATUS_NOT_FOUND;
+    rm_spin(card);
+    bool busy = card->ask.asked != card->ask.done;
+    if (!busy) {
+        card->ask.level = request->level;
+        card->ask.node = request->node;
+        wish.number = ++card->ask.asked;
+        rm_watch_at(card, 0);
+    }
+    rm_unspin(card);
+    if (busy)
+        return STATUS_BUSY;
+    RETURN_IF_ERROR(rm_wait(card, is_answered, &wish, PORT_WAIT_FOREVER));
+    return result;
+}
+
+// --- Pages of card memory that went bad ---
+
+static rm_retired_t *page_new(rm_card_t *card) {
+    rm_retired_t *page = rm_new(card, sizeof *page);
+    if (page == NULL)
+        return NULL;
+    list_init(&page->link);
+    page->spare = rm_new(card, sizeof *page->spare);
+    if (page->spare == NULL) {
+        rm_free(card, page, sizeof *page);
+        return NULL;
+    }
+    list_init(&page->spare->link);
+    return page;
+}
+
+static void page_free(rm_card_t *card, rm_retired_t *page) {
+    rm_free(card, page->spare, sizeof *page->spare);
+    rm_free(card, page, sizeof *page);
+}
+
+static void lose_contexts_in(rm_card_t *card, const rm_vm_t *vm) {
+    rm_spin(card);
+    LIST_FOR_EACH(node, &card->contexts) {
+        rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        if (context->vm == vm)
+            rm_context_lose(card, context, ACCEL_LOST_ECC, NULL);
+    }
+    rm_unspin(card);
+}
+
+static void lose_savers_at(rm_card_t *card, uint64_t address) {
+    rm_spin(card);
+    LIST_FOR_EACH(node, &card->contexts) {
+        rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        if (rm_mem_holds(&context->save, address))
+            rm_context_lose(card, context, ACCEL_LOST_ECC, NULL);
+    }
+    rm_unspin(card);
+}
+
+// Under the card mutex: who could meet the page.
+static void lose_owners(rm_card_t *card, uint64_t address) {
+    lose_savers_at(card, address);
+    LIST_FOR_EACH(store_node, &card->stores) {
+        const rm_store_t *store = LIST_OWNER(store_node, rm_store_t, link);
+        if (!rm_mem_holds(&store->extents, address))
+            continue;
+        LIST_FOR_EACH(vm_node, &card->vms) {
+            rm_vm_t *vm = LIST_OWNER(vm_node, rm_vm_t, link);
+            if (rm_vm_binds(card, vm, store))
+                lose_contexts_in(card, vm);
+        }
+    }
+}
+
+static void retire(rm_card_t *card, rm_retired_t *page) {
+    uint64_t address = page->address;
+    rm_lock(card, &card->mutex);
+    bool kept = rm_mem_retire(card, page);
+    lose_owners(card, address);
+    rm_unlock(card, &card->mutex);
+    rm_spin(card);
+    rm_event(card, ACCEL_EVENT_ECC_UNCORRECTED, 0, NULL, 0, address, 0);
+    if (kept)
+        rm_event(card, ACCEL_EVENT_PAGE_RETIRED, 0, NULL, 0, address, 0);
+    rm_unspin(card);
+    if (kept)
+        card->port->ops->log(card->port, PORT_LOG_RETIRED, address, 0, 0);
+    else
+        page_free(card, page);
+}
+
+bool rm_recover_pages(rm_card_t *card) {
+    for (;;) {
+        rm_retired_t *page = page_new(card);
+        if (page == NULL)
+            return false;
+        if (!hw_ecc_take(card->hw, &page->address)) {
+            page_free(card, page);
+            break;
+        }
+        retire(card, page);
+    }
+    card->port->ops->event_set(card->port, &card->progress);
+    return true;
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The watchdog: one piece of work at a time of the port's. It ticks while there is work or somebody
+// waits, once more when the card may go to sleep, and then not at all. It finds what no interrupt
+// told, asks a node that stands still for an answer, ends what is out of time, and is the only one
+// to reset anything.
+#include "driver/rm/rm_internal.h"
+
+void rm_watch_at(rm_card_t *card, uint64_t when) {
+    if (when >= card->watch_at)
+        return;
+    card->watch_at = when;
+    card->port->ops->work_at(card->port, &card->watch, when);
+}
+
+// Nobody watches a card whose cycles are simulated in time, or that a debugger holds.
+static bool is_watched(const rm_card_t *card) { return (card->features & ISA_FEATURE_TIMING) == 0; }
+
+// --- Interrupts that do not come ---
+
+// Twice seen: an interrupt that is on its way has one tick to arrive.
+static void look_for_interrupt(rm_card_t *card, uint32_t number) {
+    rm_node_t *node = &card->nodes[number];
+    uint64_t done = hw_fence_done(card->hw, number, ISA_RING_NORMAL);
+    rm_spin(card);
+    if (node->armed != 0 && LOAD_ACQUIRE(&card->irqs) != node->armed_irqs)
+        node->armed = 0;
+    bool late = node->armed != 0 && done >= node->armed;
+    if (late && node->armed_late) {
+        rm_event(card, ACCEL_EVENT_INTERRUPT_LOST, number, NULL, 0, node->armed, 0);
+        card->lost_interrupts++;
+        node->armed = 0;
+    }
+    node->armed_late = late && node->armed != 0;
+    rm_unspin(card);
+}
+
+// --- Errors outside of any packet ---
+
+static void overheat(rm_card_t *card) {
+    hw_telemetry_t now;
+    hw_telemetry(card->hw, &now);
+    rm_spin(card);
+    if (!card->overheated)
+        rm_event(card, ACCEL_EVENT_OVERHEAT, 0, NULL, 0, (uint64_t)(int64_t)now.temperature, 0);
+    card->overheated = true;
+    rm_unspin(card);
+}
+
+static void count_corrected(rm_card_t *card) {
+    hw_telemetry_t now;
+    hw_telemetry(card->hw, &now);
+    rm_spin(card);
+    rm_event(card, ACCEL_EVENT_ECC_CORRECTED, 0, NULL, 0, now.ecc_corrected, 0);
+    rm_unspin(card);
+}
+
+#define OTHER_ERRORS ((uint32_t)(ISA_ERROR_DMA | ISA_ERROR_CONFIG | ISA_ERROR_DOORBELL))
+
+static void tell_error(rm_card_t *card, uint32_t bits) {
+    rm_spin(card);
+    rm_event(card, ACCEL_EVENT_CARD_ERROR, 0, NULL, bits, 0, 0);
+    rm_unspin(card);
+}
+
+static void look_at_alarms(rm_card_t *card) {
+    uint32_t alarms = ATOMIC_SWAP(&card->alarms, 0u);
+    if (alarms == 0)
+        return;
+    if ((alarms & OTHER_ERRORS) != 0)
+        tell_error(card, alarms & OTHER_ERRORS);
+    if ((alarms & ISA_ERROR_ECC_CORRECTED) != 0)
+        count_corrected(card);
+    if ((alarms & ISA_ERROR_OVERHEAT) != 0)
+        overheat(card);
+    if ((alarms & ISA_ERROR_ECC_UNCORRECTED) != 0 && !rm_recover_pages(card))
+        (void)ATOMIC_OR(&card->alarms, (uint32_t)ISA_ERROR_ECC_UNCORRECTED);
+}
+
+// --- Nodes that stand still ---
+
+typedef enum verdict { FINE, ASK, HANGS } verdict_t;
+
+// Under the spin.
+static verdict_t judge_node(rm_card_t *card, rm_node_t *node, uint32_t beat, uint64_t now) {
+    if (node->token != 0)
+        return now - node->asked_ns >= card->options.answer_ns ? HANGS : FINE;
+    if (rm_in_flight(node) == 0 || beat != node->beat || node->first_flight != node->beat_fence) {
+        node->beat = beat;
+        node->beat_fence = node->first_flight;
+        node->beat_ns = now;
+    }
+    if (rm_in_flight(node) == 0)
+        return FINE;
+    const rm_job_t *job = *rm_flight_of(node, node->first_flight);
+    if (job->begun_ns != 0 && job->spent_ns + (now - job->begun_ns) >= job->timeout_ns)
+        return ASK;
+    return now - node->beat_ns >= card->options.stall_ns ? ASK : FINE;
+}
+
+static void hang(rm_card_t *card, uint32_t number) {
+    rm_node_t *node = &card->nodes[number];
+    rm_spin(card);
+    uint64_t fence = node->first_flight;
+    rm_event(card, ACCEL_EVENT_HANG, number, NULL, 0, fence, 0);
+    rm_unspin(card);
+    card->port->ops->log(card->port, PORT_LOG_HANG, number, fence, 0);
+    (void)rm_recover_node(card, number, ACCEL_LOST_HANG);
+}
+
+static void watch_node(rm_card_t *card, uint32_t number) {
+    hw_node_info_t info;
+    hw_node_query(card->hw, number, &info);
+    if (info.state == ISA_NODE_STATE_OFF) {
+        rm_recover_gone(card); // it was away and came back as after power-on
+        return;
+    }
+    uint64_t now = rm_now(card);
+    rm_spin(card);
+    verdict_t verdict = judge_node(card, &card->nodes[number], info.heartbeat, now);
+    if (verdict == ASK)
+        card->nodes[number].beat_ns = now;
+    rm_unspin(card);
+    if (verdict == HANGS || (verdict == ASK && !rm_sched_stop(card, number)))
+        hang(card, number);
+}
+
+// --- What an administrator asks ---
+
+static status_t reset(rm_card_t *card, const rm_ask_t *ask) {
+    if (ask->level == ACCEL_RESET_CARD)
+        return rm_recover_card(card, ACCEL_LOST_RESET);
+    if (LOAD_ACQUIRE(&card->absent) != 0)
+        return STATUS_DEVICE_LOST;
+    return rm_recover_node(card, ask->node, ACCEL_LOST_RESET);
+}
+
+static void look_at_ask(rm_card_t *card) {
+    rm_spin(card);
+    rm_ask_t ask = card->ask;
+    rm_unspin(card);
+    if (ask.asked == ask.done)
+        return;
+    status_t status = reset(card, &ask);
+    rm_spin(card);
+    card->ask.result = status;
+    card->ask.done = ask.asked;
+    rm_unspin(card);
+    card->port->ops->event_set(card->port, &card->progress);
+}
+
+// --- When next ---
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+// Under the spin: when something of the node is out of time.
+static uint64_t deadline_of(const rm_card_t *card, rm_node_t *node) {
+    if (node->token != 0)
+        return node->asked_ns + card->options.answer_ns;
+    if (rm_in_flight(node) == 0)
+        return PORT_WORK_NEVER;
+    const rm_job_t *job = *rm_flight_of(node, node->first_flight);
+    if (job->begun_ns == 0)
+        return PORT_WORK_NEVER;
+    uint64_t rest = job->timeout_ns > job->spent_ns ? job->timeout_ns - job->spent_ns : 0;
+    return rest < PORT_WORK_NEVER - job->begun_ns ? job->begun_ns + rest : PORT_WORK_NEVER;
+}
+
+// Under the spin. A time that has passed is looked at again in a millisecond: others deal with it.
+static uint64_t next_time(rm_card_t *card, uint64_t now) {
+    bool sleeps = (card->features & ISA_FEATURE_POWER) != 0 && card->asleep == 0;
+    if (card->absent != 0)
+        return PORT_WORK_NEVER;
+    if (!card->watching)
+        return sleeps ? card->active_ns + card->options.idle_ns : PORT_WORK_NEVER;
+    uint64_t when = card->refill_at;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        when = earlier(when, deadline_of(card, &card->nodes[i]));
+    if (when < now + 1000000)
+        when = now + 1000000;
+    return earlier(when, now + card->tick_ns);
+}
+
+static void plan_next(rm_card_t *card) {
+    uint64_t now = rm_now(card), fences = 0;
+    rm_spin(card);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        fences += card->nodes[i].last_fence;
+    if (card->n_live > 0 || fences != card->seen_fences)
+        card->active_ns = now;
+    card->seen_fences = fences;
+    card->watching = card->n_live > 0 || card->n_waiters > 0 || card->hot || card->overheated;
+    uint64_t when = next_time(card, now);
+    if (when != PORT_WORK_NEVER)
+        rm_watch_at(card, when);
+    rm_unspin(card);
+}
+
+static void look_after(rm_card_t *card) {
+    hw_dpc(card->hw); // errors, and packets whose entries were nonsense
+    look_at_alarms(card);
+    rm_sched_nudge(card);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        look_for_interrupt(card, i);
+    if (!hw_alive(card->hw)) {
+        rm_recover_gone(card);
+        return;
+    }
+    for (uint32_t i = 0; i < ISA_NODE_COUNT && is_watched(card) && card->absent == 0; i++)
+        watch_node(card, i);
+    rm_pm_heat(card);
+    rm_pm_idle(card);
+}
+
+void rm_watch_run(void *user) {
+    rm_card_t *card = user;
+    rm_spin(card);
+    card->watch_at = PORT_WORK_NEVER;
+    rm_unspin(card);
+    if (LOAD_ACQUIRE(&card->gone) != 0)
+        rm_recover_gone(card);
+    look_at_ask(card);
+    if (LOAD_ACQUIRE(&card->absent) == 0)
+        look_after(card);
+    plan_next(card);
+}
