@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// For tests of rm: a simulated card, clients ("users") with an address space, programs and places
+// for command buffers, and requests in one line.
+#ifndef TESTS_DRIVER_RIG_H
+#define TESTS_DRIVER_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "driver/port/user/user.h"
+#include "driver/rm/rm.h"
+#include "driver/sim/sim.h"
+#include "isa/card.h"
+#include "isa/packet.h"
+#include "isa/program.h"
+
+#define RIG_SLOTS     512u                       // command buffers of a user
+#define RIG_DATA_VA   ISA_VA_IO                  // 1 MiB of host memory, written by the card
+#define RIG_CODE_VA   ISA_VA_IMAGE               // the programs
+#define RIG_MEMORY    (UINT64_C(512) << 20)      // of the card
+#define RIG_ISSUE     317u                       // about the cycles of one issue of rig_work
+#define RIG_MCYCLES(n) ((uint64_t)(n)*1000000u / RIG_ISSUE)
+#define FOREVER       UINT64_MAX
+#define RIG_WAIT_NS   UINT64_C(20000000000)      // ends what hangs
+
+typedef struct rig {
+    port_user_t *port;
+    sim_function_t card;
+    rm_card_t *rm;
+    rm_client_t *admin;
+} rig_t;
+
+typedef struct rig_user {
+    rig_t *rig;
+    rm_client_t *client;
+    uint32_t vm, data_bo, code_bo;
+    uint8_t *data, *code;
+    uint32_t n_slots;
+} rig_user_t;
+
+// `posted`: the card works on threads of its own.
+void rig_open(rig_t *rig, bool posted, const rm_options_t *options);
+void rig_close(rig_t *rig);
+// Not an administrator, without limits.
+void rig_user_open(rig_t *rig, rig_user_t *user);
+void rig_user_close(rig_user_t *user);
+
+status_t rig_ask(rm_client_t *client, void *request, size_t bytes, uint16_t op);
+#define ASK(client, request, op) rig_ask(client, &(request), sizeof(request), ACCEL_REQ_##op)
+
+uint32_t rig_context(rig_user_t *user, uint32_t service_class, uint32_t share);
+uint32_t rig_sync(rig_user_t *user);
+status_t rig_wait(rig_user_t *user, uint32_t sync, uint64_t point, uint64_t timeout_ns);
+status_t rig_signal(rig_user_t *user, uint32_t sync, uint64_t point);
+status_t rig_destroy(rig_user_t *user, uint16_t op, uint32_t handle);
+accel_req_ctx_query_t rig_query(rig_user_t *user, uint32_t context);
+accel_req_telemetry_t rig_telemetry(rig_t *rig);
+status_t rig_inject(rig_t *rig, uint32_t what, uint64_t argument);
+// Events of the kind so far, and the last of them.
+uint32_t rig_events(rig_t *rig, uint32_t kind, accel_event_record_t *out_last);
+
+typedef enum rig_program {
+    RIG_WORK, // `count` issues of about RIG_ISSUE cycles, then adds 1 to the counter of its slot
+    RIG_SPIN, // never ends
+    RIG_WILD, // stores to where nothing is
+} rig_program_t;
+
+typedef struct rig_job {
+    rig_program_t program;
+    uint64_t count;
+    uint32_t gate; // a timeline, or 0
+    uint64_t gate_point;
+    uint32_t done; // a timeline, or 0
+    uint64_t point;
+    uint64_t timeout_ns;
+} rig_job_t;
+
+// Launches on one core; *out_slot may be NULL. Slots are used in turn.
+status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot);
+// How often the slot's program came to its end.
+uint64_t rig_count(const rig_user_t *user, uint32_t slot);
+status_t rig_copy(rig_user_t *user, uint32_t context, uint64_t to, uint64_t from, uint64_t bytes,
+                  uint32_t done, uint64_t point);
+uint64_t rig_now_ns(void);
+// Until the condition holds, at most RIG_WAIT_NS.
+#define RIG_UNTIL(condition)                                                                       \
+    do {                                                                                           \
+        uint64_t end_ = rig_now_ns() + RIG_WAIT_NS;                                                \
+        while (!(condition)) {                                                                     \
+            assert_true(rig_now_ns() < end_);                                                      \
+            rig_pause();                                                                           \
+        }                                                                                          \
+    } while (0)
+void rig_pause(void);
+
+#endif

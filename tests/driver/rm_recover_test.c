@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resets, cards that go away and come back, and pages that go bad.
+#include <pthread.h>
+
+#include "tests/driver/rig.h"
+
+static const rm_options_t quick = {.answer_ns = 60000000, .stall_ns = 100000000};
+
+typedef struct fixture {
+    rig_t rig;
+    rig_user_t user;
+} fixture_t;
+
+static int set_up(void **state) {
+    fixture_t *f = calloc(1, sizeof *f);
+    rig_open(&f->rig, true, &quick);
+    rig_user_open(&f->rig, &f->user);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture_t *f = *state;
+    rig_user_close(&f->user);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}
+
+static status_t reset(rig_t *rig, uint32_t level, uint32_t node) {
+    accel_req_reset_t request = {.level = level, .node = node};
+    return ASK(rig->admin, request, RESET);
+}
+
+static uint64_t free_memory(rig_t *rig) { return rig_telemetry(rig).memory_free; }
+
+static status_t run_one(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point) {
+    rig_job_t work = {.count = 1000, .done = done, .point = point};
+    status_t status = rig_submit(user, context, &work, NULL);
+    return status != STATUS_OK ? status : rig_wait(user, done, point, RIG_WAIT_NS);
+}
+
+// A client of the present works.
+static void works_again(rig_t *rig) {
+    rig_user_t user;
+    rig_user_open(rig, &user);
+    uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0);
+    assert_int_equal(run_one(&user, context, rig_sync(&user), 1), STATUS_OK);
+    rig_user_close(&user);
+}
+
+// Every request but those that are named.
+static void is_lost(rig_user_t *user, uint32_t context, uint32_t done) {
+    rig_job_t work = {.count = 10, .done = done, .point = 1000};
+    accel_req_bo_create_t bo = {.bytes = 4096};
+    accel_req_info_t info = {0};
+    accel_req_ctx_query_t query = {.handle = context};
+    assert_int_equal(rig_submit(user, context, &work, NULL), STATUS_DEVICE_LOST);
+    assert_int_equal(rig_wait(user, done, 1000, RIG_WAIT_NS), STATUS_DEVICE_LOST);
+    assert_int_equal(ASK(user->client, bo, BO_CREATE), STATUS_DEVICE_LOST);
+    assert_int_equal(ASK(user->client, query, CTX_QUERY), STATUS_DEVICE_LOST);
+    assert_int_equal(ASK(user->client, info, INFO), STATUS_OK);
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_CTX_DESTROY, context), STATUS_OK);
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_SYNC_DESTROY, done), STATUS_OK);
+}
+
+static void a_node_reset_takes_what_is_in_work(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t bad = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), bad_done = rig_sync(user);
+    uint32_t good = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), good_done = rig_sync(user);
+    rig_job_t spin = {.program = RIG_SPIN, .done = bad_done, .point = 1};
+    assert_int_equal(rig_submit(user, bad, &spin, NULL), STATUS_OK);
+    uint64_t busy = rig_telemetry(&f->rig).busy_cycles[0];
+    (void)busy;
+    rig_pause();
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, ISA_NODE_COMPUTE), STATUS_OK);
+    assert_int_equal(rig_wait(user, bad_done, 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_query(user, bad).reason, ACCEL_LOST_RESET);
+    assert_int_equal(run_one(user, good, good_done, 1), STATUS_OK);
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, 7), STATUS_NOT_FOUND);
+    accel_req_reset_t denied = {.level = ACCEL_RESET_CARD};
+    assert_int_equal(ASK(user->client, denied, RESET), STATUS_DENIED);
+}
+
+static void a_card_reset_takes_all(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
+    rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = 1};
+    assert_int_equal(rig_submit(user, context, &spin, NULL), STATUS_OK);
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_CARD, 0), STATUS_OK);
+    is_lost(user, context, done);
+    rm_client_close(f->rig.admin); // it was open then, too
+    assert_int_equal(rm_client_open(f->rig.rm, NULL, &f->rig.admin), STATUS_OK);
+    assert_int_equal(rig_telemetry(&f->rig).card_resets, 1);
+    accel_event_record_t event;
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_CONTEXT_LOST, &event), 1);
+    assert_int_equal(event.code, ACCEL_LOST_RESET);
+    assert_int_equal(event.pid, 4711);
+    works_again(&f->rig);
+}
+
+// A hang that a node's reset does not end.
+static void deep_hangs_reset_the_card(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
+    for (uint32_t depth = 1; depth <= 1; depth++) {
+        rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = 1};
+        assert_int_equal(rig_submit(user, context, &spin, NULL), STATUS_OK);
+        rig_pause();
+        assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE | depth << 8),
+                         STATUS_OK);
+        assert_int_equal(rig_wait(user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
+    }
+    is_lost(user, context, done);
+    works_again(&f->rig);
+}
+
+typedef struct waiter {
+    rig_user_t *user;
+    uint32_t sync;
+    status_t result;
+    uint64_t woke_ns;
+} waiter_t;
+
+static void *wait_for_ever(void *argument) {
+    waiter_t *w = argument;
+    w->result = rig_wait(w->user, w->sync, 99, FOREVER);
+    w->woke_ns = rig_now_ns();
+    return NULL;
+}
+
+// A card that goes away: all who wait wake, an administrator brings it back, nothing leaks.
+static void goes_and_returns(fixture_t *f, uint32_t how) {
+    rig_t *rig = &f->rig;
+    rig_user_t user;
+    uint64_t before = free_memory(rig);
+    rig_user_open(rig, &user);
+    uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&user);
+    waiter_t w = {.user = &user, .sync = rig_sync(&user)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_ever, &w), 0);
+    accel_req_bo_create_t bo = {.bytes = 8u << 20};
+    assert_int_equal(ASK(user.client, bo, BO_CREATE), STATUS_OK);
+    rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = 1};
+    assert_int_equal(rig_submit(&user, context, &spin, NULL), STATUS_OK);
+    rig_pause();
+    assert_int_equal(rig_inject(rig, how, 250), STATUS_OK);
+    assert_int_equal(rig_wait(&user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(w.result, STATUS_DEVICE_LOST);
+    is_lost(&user, context, done);
+    rig_user_close(&user);
+    rm_client_close(rig->admin);
+    assert_int_equal(rm_client_open(rig->rm, NULL, &rig->admin), STATUS_OK);
+    assert_int_equal(rig_telemetry(rig).card_state, ACCEL_CARD_LOST);
+    RIG_UNTIL(reset(rig, ACCEL_RESET_CARD, 0) == STATUS_OK);
+    assert_int_equal(rig_telemetry(rig).card_state, ACCEL_CARD_READY);
+    assert_true(free_memory(rig) == before);
+    works_again(rig);
+}
+
+static void lost_links_come_back(void **state) { goes_and_returns(*state, ISA_INJECT_LINK_LOSS); }
+static void another_card_is_put_in(void **state) { goes_and_returns(*state, ISA_INJECT_REMOVE); }
+
+// --- Pages ---
+
+// The page of the buffer at its context's VA, made bad; whose context pays?
+static void bad_pages_are_retired(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user, other;
+    rig_user_open(&f->rig, &other);
+    uint32_t mine = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+    uint32_t others = rig_context(&other, ACCEL_CLASS_BEST_EFFORT, 0);
+    uint64_t before = free_memory(&f->rig);
+    // All that is free, so that every page of it is ours.
+    accel_req_bo_create_t bo = {.bytes = before};
+    assert_int_equal(ASK(user->client, bo, BO_CREATE), STATUS_OK);
+    accel_req_bind_t bind = {.vm = user->vm,
+                             .bo = bo.handle,
+                             .prot = ACCEL_PROT_WRITE,
+                             .va = RIG_DATA_VA + (1u << 30),
+                             .bytes = before};
+    assert_int_equal(ASK(user->client, bind, BIND), STATUS_OK);
+    uint64_t bad = RIG_MEMORY / 2; // far from the save areas, which were made before
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_DOUBLE, bad), STATUS_OK);
+    RIG_UNTIL(rig_query(user, mine).state == ACCEL_CTX_LOST);
+    assert_int_equal(rig_query(user, mine).reason, ACCEL_LOST_ECC);
+    assert_int_equal(rig_query(&other, others).state, ACCEL_CTX_READY);
+    assert_int_equal(rig_telemetry(&f->rig).retired_pages, 1);
+    // It does not come back with the buffer.
+    accel_req_bind_t unbind = {.head.flags = ACCEL_BIND_UNMAP, .vm = user->vm, .va = bind.va};
+    assert_int_equal(ASK(user->client, unbind, BIND), STATUS_OK);
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_BO_DESTROY, bo.handle), STATUS_OK);
+    assert_true(free_memory(&f->rig) == before - 4096);
+    // Nor does a free one go out.
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_DOUBLE, bad + 0x10000), STATUS_OK);
+    RIG_UNTIL(rig_telemetry(&f->rig).retired_pages == 2);
+    assert_true(free_memory(&f->rig) == before - 8192);
+    bo.bytes = before - 8192;
+    assert_int_equal(ASK(other.client, bo, BO_CREATE), STATUS_OK);
+    assert_int_equal(rig_query(&other, others).state, ACCEL_CTX_READY);
+    // Corrected ones are nobody's matter.
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_SINGLE, bad + 0x20000), STATUS_OK);
+    RIG_UNTIL(rig_events(&f->rig, ACCEL_EVENT_ECC_CORRECTED, NULL) == 1);
+    assert_int_equal(rig_telemetry(&f->rig).retired_pages, 2);
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_PAGE_RETIRED, NULL), 2);
+    rig_user_close(&other);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_node_reset_takes_what_is_in_work),
+        TEST(a_card_reset_takes_all),
+        TEST(deep_hangs_reset_the_card),
+        TEST(lost_links_come_back),
+        TEST(another_card_is_put_in),
+        TEST(bad_pages_are_retired),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Order, and runs that are interrupted: nothing is lost, run twice or run out of order.
+#include <pthread.h>
+
+#include "tests/driver/rig.h"
+
+typedef struct fixture {
+    rig_t rig;
+    rig_user_t user;
+} fixture_t;
+
+static int set_up_card(void **state, bool posted) {
+    fixture_t *f = calloc(1, sizeof *f);
+    rig_open(&f->rig, posted, NULL);
+    rig_user_open(&f->rig, &f->user);
+    *state = f;
+    return 0;
+}
+static int set_up_inline(void **state) { return set_up_card(state, false); }
+static int set_up_posted(void **state) { return set_up_card(state, true); }
+
+static int tear_down(void **state) {
+    fixture_t *f = *state;
+    rig_user_close(&f->user);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}
+
+// Each job comes to its end exactly once, and the points of a context in order.
+static void all_run_once(rig_user_t *user, const uint32_t *contexts, uint32_t n_contexts,
+                         uint32_t n_jobs, uint64_t count) {
+    uint32_t slots[RIG_SLOTS], done[4], gate = rig_sync(user);
+    for (uint32_t c = 0; c < n_contexts; c++)
+        done[c] = rig_sync(user);
+    for (uint32_t i = 0; i < n_jobs; i++) {
+        rig_job_t job = {.count = count + i % 7 * count / 3,
+                         .gate = gate,
+                         .gate_point = 1,
+                         .done = done[i % n_contexts],
+                         .point = i + 1};
+        assert_int_equal(rig_submit(user, contexts[i % n_contexts], &job, &slots[i]), STATUS_OK);
+    }
+    assert_int_equal(rig_signal(user, gate, 1), STATUS_OK);
+    for (uint32_t c = 0; c < n_contexts; c++)
+        assert_int_equal(rig_wait(user, done[c], n_jobs - n_contexts + 1 + c, RIG_WAIT_NS),
+                         STATUS_OK);
+    for (uint32_t i = 0; i < n_jobs; i++)
+        assert_int_equal(rig_count(user, slots[i]), 1);
+}
+
+static void interrupted_runs_end_once(void **state) {
+    fixture_t *f = *state;
+    uint32_t contexts[3];
+    for (uint32_t i = 0; i < 3; i++)
+        contexts[i] = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    all_run_once(&f->user, contexts, 3, 30, RIG_MCYCLES(5)); // above the slice of 2 M
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(rig_query(&f->user, contexts[i]).state, ACCEL_CTX_READY);
+}
+
+static void classes_and_best_effort_end_once(void **state) {
+    fixture_t *f = *state;
+    uint32_t contexts[3] = {rig_context(&f->user, ACCEL_CLASS_FIXED, 25),
+                            rig_context(&f->user, ACCEL_CLASS_BURST, 25),
+                            rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0)};
+    all_run_once(&f->user, contexts, 3, 30, RIG_MCYCLES(3));
+}
+
+// A context that was alone runs without end: another one gets the node in spite of it.
+static void the_endless_give_way(void **state) {
+    fixture_t *f = *state;
+    uint32_t endless = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    uint32_t other = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&f->user);
+    rig_job_t spin = {.program = RIG_SPIN}, work = {.count = 1000, .done = done};
+    uint32_t slot;
+    assert_int_equal(rig_submit(&f->user, endless, &spin, NULL), STATUS_OK);
+    for (work.point = 1; work.point <= 20; work.point++) {
+        assert_int_equal(rig_submit(&f->user, other, &work, &slot), STATUS_OK);
+        assert_int_equal(rig_wait(&f->user, done, work.point, RIG_WAIT_NS), STATUS_OK);
+        assert_int_equal(rig_count(&f->user, slot), 1);
+    }
+    assert_int_equal(rig_query(&f->user, endless).state, ACCEL_CTX_READY);
+    assert_int_equal(rig_telemetry(&f->rig).node_resets, 0);
+    // Closing the client calls the endless one back.
+}
+
+typedef struct submitter {
+    rig_user_t *user;
+    uint32_t context;
+} submitter_t;
+
+static void *submit_spin(void *argument) {
+    const submitter_t *s = argument;
+    rig_job_t spin = {.program = RIG_SPIN, .timeout_ns = 200000000};
+    assert_int_equal(rig_submit(s->user, s->context, &spin, NULL), STATUS_OK);
+    return NULL;
+}
+
+// On a card that works in the doorbell the submitter is stuck in it: others are not.
+static void a_stuck_submitter_harms_nobody(void **state) {
+    fixture_t *f = *state;
+    submitter_t s = {&f->user, rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0)};
+    uint32_t other = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&f->user);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, submit_spin, &s), 0);
+    rig_job_t work = {.count = 1000, .done = done, .point = 1};
+    assert_int_equal(rig_submit(&f->user, other, &work, NULL), STATUS_OK);
+    assert_int_equal(rig_wait(&f->user, done, 1, RIG_WAIT_NS), STATUS_OK);
+    (void)pthread_join(thread, NULL);
+    RIG_UNTIL(rig_query(&f->user, s.context).state == ACCEL_CTX_LOST);
+    assert_int_equal(rig_query(&f->user, s.context).reason, ACCEL_LOST_TIMEOUT);
+}
+
+// Copies and launches of one context stay in order across the nodes.
+static void nodes_keep_the_order(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
+    uint32_t other = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+    uint64_t from = RIG_DATA_VA + 512 * 1024, to = RIG_DATA_VA + 768 * 1024;
+    uint64_t *copies = (uint64_t *)(void *)(user->data + 768 * 1024);
+    rig_job_t noise = {.count = RIG_MCYCLES(30)};
+    assert_int_equal(rig_submit(user, other, &noise, NULL), STATUS_OK);
+    uint32_t slots[20];
+    for (uint32_t i = 0; i < 20; i++) {
+        rig_job_t work = {.count = RIG_MCYCLES(1), .done = done, .point = 2 * i + 1};
+        assert_int_equal(rig_submit(user, context, &work, &slots[i]), STATUS_OK);
+        assert_int_equal(
+            rig_copy(user, context, to + slots[i] * 8, from + slots[i] * 8, 8, done, 2 * i + 2),
+            STATUS_OK);
+    }
+    assert_int_equal(rig_wait(user, done, 40, RIG_WAIT_NS), STATUS_OK);
+    for (uint32_t i = 0; i < 20; i++)
+        assert_int_equal(copies[slots[i]], 1);
+}
+
+// A fault in the middle of others' interrupted runs takes its context alone.
+static void a_fault_takes_its_context_alone(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t good = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), gate = rig_sync(user);
+    uint32_t bad = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+    uint32_t good_done = rig_sync(user), bad_done = rig_sync(user);
+    uint32_t slots[10];
+    for (uint32_t i = 0; i < 10; i++) {
+        rig_job_t work = {.count = RIG_MCYCLES(4),
+                          .gate = gate,
+                          .gate_point = 1,
+                          .done = good_done,
+                          .point = i + 1};
+        rig_job_t wild = work;
+        wild.program = i == 4 ? RIG_WILD : RIG_WORK;
+        wild.done = bad_done;
+        assert_int_equal(rig_submit(user, good, &work, &slots[i]), STATUS_OK);
+        assert_int_equal(rig_submit(user, bad, &wild, NULL), STATUS_OK);
+    }
+    assert_int_equal(rig_signal(user, gate, 1), STATUS_OK);
+    assert_int_equal(rig_wait(user, bad_done, 10, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_wait(user, good_done, 10, RIG_WAIT_NS), STATUS_OK);
+    accel_req_ctx_query_t query = rig_query(user, bad);
+    assert_int_equal(query.reason, ACCEL_LOST_FAULT);
+    assert_int_equal(((const isa_fault_record_t *)(const void *)query.fault)->cause,
+                     ISA_FAULT_PAGE_INVALID);
+    for (uint32_t i = 0; i < 10; i++)
+        assert_int_equal(rig_count(user, slots[i]), 1);
+}
+
+#define TEST_BOTH(test)                                                                            \
+    cmocka_unit_test_setup_teardown(test, set_up_inline, tear_down),                               \
+        cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST_BOTH(interrupted_runs_end_once),
+        TEST_BOTH(classes_and_best_effort_end_once),
+        cmocka_unit_test_setup_teardown(the_endless_give_way, set_up_posted, tear_down),
+        TEST_BOTH(a_stuck_submitter_harms_nobody),
+        TEST_BOTH(nodes_keep_the_order),
+        TEST_BOTH(a_fault_takes_its_context_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
