@@ -32,16 +32,20 @@ compiler_of() {
 linker_of() { if [ "$1" = mingw ]; then echo x86_64-w64-mingw32-ld; else echo ld.lld-19; fi; }
 nm_of() { if [ "$1" = mingw ]; then echo x86_64-w64-mingw32-nm; else echo llvm-nm-19; fi; }
 
+# One call of the compiler a folder; `root` is the source folder, absolute.
+root=$(pwd)
 build_for() {
     objects=
-    for source in $sources; do
-        object=$work/$1-$(echo "$source" | tr / -).o
+    for folder in isa driver/hw driver/rm; do
         frame=
-        case $source in driver/*) frame=-Wframe-larger-than=512 ;; esac
+        case $folder in driver/*) frame=-Wframe-larger-than=512 ;; esac
+        files=$(echo "$sources" | grep "^$folder/[^/]*$" | sed "s|^|$root/|")
+        [ -n "$files" ] || continue
+        mkdir -p "$work/$1/$folder"
         # shellcheck disable=SC2046,SC2086 # lists of words
-        $(compiler_of "$1") -std=c17 -O2 -ffreestanding -I. $warnings $frame \
-            -c "$source" -o "$object" || bad "$1: $source does not build"
-        [ -f "$object" ] && objects="$objects $object"
+        (cd "$work/$1/$folder" && $(compiler_of "$1") -std=c17 -O2 -ffreestanding -I"$root" \
+            $warnings $frame -c $files) || bad "$1: $folder does not build"
+        objects="$objects $(ls "$work/$1/$folder"/*.o 2>/dev/null)"
     done
     # shellcheck disable=SC2086
     $(linker_of "$1") -r $objects -o "$work/$1.o" || bad "$1: no relocatable link"
