@@ -203,6 +203,9 @@ void hw_node_query(hw_device_t *device, uint32_t node, hw_node_info_t *out_info)
 // [D][P] One register: does the node make progress?
 uint32_t hw_heartbeat(hw_device_t *device, uint32_t node);
 
+// [D][P] The card's clock in nanoseconds, that of notices and fault records; 0: the card is gone.
+uint64_t hw_clock_ns(hw_device_t *device);
+
 // What a card without the feature lacks is 0.
 typedef struct hw_telemetry {
     int32_t temperature, temp_slowdown, temp_critical; // millidegrees Celsius

@@ -33,6 +33,14 @@ uint32_t hw_heartbeat(hw_device_t *device, uint32_t node) {
     return hw_is_gone(device) ? 0 : beat;
 }
 
+uint64_t hw_clock_ns(hw_device_t *device) {
+    hw_lock(device, &device->reg_spin);
+    uint64_t now = hw_reg_read_pair(device, ISA_REG_CLOCK_LO);
+    hw_unlock(device, &device->reg_spin);
+    hw_tell_gone(device);
+    return hw_is_gone(device) ? 0 : now;
+}
+
 static void read_sensors(hw_device_t *device, hw_telemetry_t *telemetry) {
     telemetry->temperature = (int32_t)hw_reg_read(device, ISA_REG_TEMPERATURE);
     telemetry->temp_slowdown = (int32_t)hw_reg_read(device, ISA_REG_TEMP_SLOWDOWN);

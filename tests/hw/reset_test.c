@@ -364,6 +364,7 @@ static void use_everything(mock_t *mock) {
     hw_telemetry(mock->hw, &telemetry);
     assert_int_equal(telemetry.power_mw, 0);
     assert_int_equal(hw_heartbeat(mock->hw, 0), 0);
+    assert_int_equal(hw_clock_ns(mock->hw), 0);
     assert_false(hw_ecc_take(mock->hw, &number));
     assert_int_equal(hw_inject(mock->hw, ISA_INJECT_HANG, 0), STATUS_DEVICE_LOST);
     hw_power_set(mock->hw, ISA_POWER_SLEEP);

@@ -76,6 +76,8 @@ static void node_is_queried(void **state) {
     assert_int_equal(info.cycles, UINT64_C(0x100000002));
     assert_int_equal(info.last_aborted, UINT64_C(0x300000004));
     assert_int_equal(hw_heartbeat(mock->hw, 1), 55);
+    mock_set_pair(mock, ISA_REG_CLOCK_LO, UINT64_C(0x500000006));
+    assert_int_equal(hw_clock_ns(mock->hw), UINT64_C(0x500000006));
 }
 
 static void card_without_features_has_zeros(void **state) {
