@@ -69,7 +69,6 @@ void os_make(os_t *os, const os_options_t *options) {
     os->posted = options->posted;
     CHECK(port_user_create(log_event, os, &os->port) == STATUS_OK);
     os->base = port_user_base(os->port);
-    os->has_function_reset = os->base->ops->function_reset != NULL;
     sim_host_t host = {
         .version = SIM_VERSION,
         .user = os->port,
@@ -125,14 +124,6 @@ void os_stop(os_t *os) {
     port_user_detach(os->port);
     os->card.destroy(os->card.self);
     port_user_destroy(os->port);
-}
-
-bool os_can(const os_t *os, uint32_t features, bool function_reset, const char *test) {
-    bool can = (hw_info(os->hw)->features & features) == features &&
-               (os->has_function_reset || !function_reset);
-    if (!can)
-        printf("SKIPPED: %s: not with this card or port\n", test);
-    return can;
 }
 
 // --- Memory ---

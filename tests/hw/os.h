@@ -59,7 +59,7 @@ typedef struct os {
     port_user_t *port;
     port_t *base;
     hw_device_t *hw;
-    bool posted, has_function_reset;
+    bool posted;
     // What the card's registers are said to be.
     uint32_t lie_offset, lie_value;
     // Memory.
@@ -105,9 +105,6 @@ void os_make(os_t *os, const os_options_t *options);
 WARN_UNUSED status_t os_start_hw(os_t *os, const os_options_t *options);
 void os_start(os_t *os, const os_options_t *options);
 void os_stop(os_t *os);
-// False, with a message: the card (or the port) cannot do what the test is about.
-bool os_can(const os_t *os, uint32_t features, bool function_reset, const char *test);
-
 // --- Memory ---
 
 void *os_host_alloc(os_t *os, uint64_t bytes);

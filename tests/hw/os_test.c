@@ -105,8 +105,6 @@ static void start_gate(os_t *os, os_process_t *process, os_buffer_t *buffer, uin
 static void open_gate(os_process_t *process) { atomic_store(&process->data[1], 1); }
 
 static void test_preemption(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_PREEMPT, false, "preemption"))
-        return;
     os_process_t first, second;
     os_buffer_t gate, behind, other;
     program_t program;
@@ -148,8 +146,6 @@ static void test_preemption(os_t *os) {
 }
 
 static void test_preemption_of_idle_and_paging(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_PREEMPT, false, "preemption of idle nodes"))
-        return;
     isa_ring_packet_t nop = {.nop = {.op = ISA_RING_NOP, .flags = ISA_RING_FLAG_COMPLETE}};
     for (uint32_t i = 0; i < 300; i++) {
         os_buffer_t buffers[4];
@@ -170,8 +166,6 @@ static void test_preemption_of_idle_and_paging(os_t *os) {
 }
 
 static void test_quantum(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_PREEMPT, false, "quantum"))
-        return;
     os_process_t first, second;
     os_buffer_t slow, quick;
     program_t program;
@@ -195,8 +189,6 @@ static void test_quantum(os_t *os) {
 
 // Urgent work beside a long program: the normal ring stops, the high one goes on.
 static void test_high_ring(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_PREEMPT | ISA_FEATURE_HIGH_RING, false, "high ring"))
-        return;
     os_process_t first, urgent;
     os_buffer_t gate, now;
     program_t program;
@@ -231,8 +223,6 @@ static void test_high_ring(os_t *os) {
 // --- Resets ---
 
 static void test_node_reset(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_RESET, false, "node reset"))
-        return;
     os_process_t first, second;
     os_buffer_t endless, behind;
     program_t program;
@@ -273,8 +263,6 @@ static void test_node_reset(os_t *os) {
 }
 
 static void test_card_reset(os_t *os) {
-    if (!os_can(os, ISA_FEATURE_RESET, false, "card reset"))
-        return;
     os_process_t process;
     os_buffer_t gate;
     program_t program;
