@@ -38,6 +38,7 @@ typedef struct chain_shape {
 
 typedef struct chain_tiling {
     int64_t toh, te;
+    int64_t run;     // tiles that a task does one after the other, without a pause between them
     bool resident;   // head's and tail's weights stay in LM, all of them
     uint64_t cycles; // modelled, all of it
     uint64_t moved;  // busy cycles of the DMA engines, all cores together
@@ -53,9 +54,10 @@ static inline int64_t chain_chunks(const chain_shape_t *s, int64_t te) {
     return (s->inner + te - 1) / te;
 }
 
-// Buffers that chunks take turns in.
-static inline int chain_slots(int64_t chunks, const isa_profile_t *profile) {
-    return chunks > 1 && !profile->serial ? 2 : 1;
+// Buffers that the chunks of a run take turns in.
+static inline int chain_slots(const chain_shape_t *s, const chain_tiling_t *t,
+                              const isa_profile_t *profile) {
+    return chain_chunks(s, t->te) * t->run > 1 && !profile->serial ? 2 : 1;
 }
 
 // Head with few channels that lie in planes: LM keeps the planes, so that DRAM is read by rows, and

@@ -135,8 +135,24 @@ static uint64_t sum_chunks(const chain_shape_t *s, const chunk_t *full, const ch
     return sum;
 }
 
-// The two engines over a tile's chunks, in the order in which the template issues: the head is one
-// chunk ahead, so that it runs beside the depthwise ones.
+// The two engines over the chunks of `tiles` tiles, in the order in which the template issues: the
+// head is one chunk ahead, so that it runs beside the depthwise ones.
+static uint64_t overlap_chunks(const chain_shape_t *s, const chunk_t *full, const chunk_t *end,
+                               int64_t chunks, int64_t tiles) {
+    uint64_t mat = (chunks > 1 ? full : end)->head, vec = 0, ready = mat, before = 0;
+    for (int64_t i = 0; i < chunks * tiles; i++) {
+        int64_t k = i % chunks, next = (i + 1) % chunks;
+        const chunk_t *c = k + 1 < chunks ? full : end;
+        uint64_t input = ready;
+        if (i + 1 < chunks * tiles) // into the buffer that the chunk before was read from
+            ready = mat = most(mat, before) + (next + 1 < chunks ? full : end)->head;
+        vec = before = most(vec, input) + c->middle;
+        if (s->has_tail)
+            mat = most(mat, vec) + c->tail[k > 0][k + 1 == chunks];
+    }
+    return most(mat, vec);
+}
+
 static uint64_t tile_compute(const chain_shape_t *s, const chain_tiling_t *t,
                              const isa_profile_t *p, const tile_rows_t *r, engines_t *e) {
     int64_t chunks = chain_chunks(s, t->te), rest = s->inner - (chunks - 1) * t->te;
@@ -146,17 +162,7 @@ static uint64_t tile_compute(const chain_shape_t *s, const chain_tiling_t *t,
     e->ops += (uint64_t)chunks * s->n_stages;
     if (p->serial)
         return sum_chunks(s, &full, &end, chunks);
-    uint64_t mat = chunks > 1 ? full.head : end.head, vec = 0, ready = mat, before = 0;
-    for (int64_t k = 0; k < chunks; k++) {
-        const chunk_t *c = k + 1 < chunks ? &full : &end;
-        uint64_t input = ready;
-        if (k + 1 < chunks) // into the buffer that the chunk before was read from
-            ready = mat = most(mat, before) + (k + 2 < chunks ? &full : &end)->head;
-        vec = before = most(vec, input) + c->middle;
-        if (s->has_tail)
-            mat = most(mat, vec) + c->tail[k > 0][k + 1 == chunks];
-    }
-    return most(mat, vec);
+    return overlap_chunks(s, &full, &end, chunks, t->run) / (uint64_t)t->run;
 }
 
 // --- Copies --------------------------------------------------------------------------------------
@@ -232,7 +238,7 @@ static int64_t panel_bytes(const chain_shape_t *s, const chain_tiling_t *t,
                            const isa_profile_t *p) {
     const chain_stage_t *head = &s->stage[0], *last = chain_last(s);
     int64_t te = t->resident ? s->inner : t->te, bytes = 0;
-    int64_t copies = t->resident ? 1 : chain_slots(chain_chunks(s, t->te), p);
+    int64_t copies = t->resident ? 1 : chain_slots(s, t, p);
     int64_t head_pw = contraction_panel(head->n), tail_pw = contraction_panel(last->n);
     if (s->has_head)
         bytes += head->kh * head->kw * head->k * ceil_div(te, head_pw) * head_pw;
@@ -242,7 +248,7 @@ static int64_t panel_bytes(const chain_shape_t *s, const chain_tiling_t *t,
 }
 
 static bool fits(const chain_shape_t *s, chain_tiling_t *t, const isa_profile_t *p, bool rounds) {
-    int64_t rows = t->toh, buffers = chain_slots(chain_chunks(s, t->te), p);
+    int64_t rows = t->toh, buffers = chain_slots(s, t, p);
     int64_t slots =
         rounds && !p->serial ? 2 : 1; // the next tile's input arrives, the last one's output leaves
     const chain_stage_t *last = chain_last(s);
@@ -293,15 +299,16 @@ static void cost_on(const chain_shape_t *s, chain_tiling_t *t, const isa_profile
     int64_t oh = chain_last(s)->oh, toh = t->toh;
     if (p->cores == 0)
         toh = least(toh, ceil_div(s->images * oh, cores));
-    int64_t tasks = s->images * ceil_div(oh, toh), used = least(tasks, cores);
+    int64_t tiles = s->images * ceil_div(oh, toh), tasks = tiles / t->run;
+    int64_t used = least(tasks, cores);
     uint64_t images = (uint64_t)s->images;
     sum_tiles(s, t, p, toh, &e);
     parameter_copies(s, p, &e);
     uint64_t panels_dram = 0, panels = panel_copies(s, t, p, &e, &panels_dram);
-    uint64_t loads = t->resident ? (uint64_t)used : (uint64_t)tasks;
+    uint64_t loads = t->resident ? (uint64_t)used : (uint64_t)tiles;
     uint64_t busiest = (uint64_t)ceil_div(tasks, cores); // tasks of the busiest core
     uint64_t in = e.in * images * busiest / (uint64_t)tasks + e.in_core +
-                  panels * (t->resident ? 1 : busiest);
+                  panels * (t->resident ? 1 : busiest * (uint64_t)t->run);
     uint64_t out = e.out * images * busiest / (uint64_t)tasks;
     uint64_t hart = isa_cost_hart(e.ops * images * HART_INSTRUCTIONS_AN_OP, p);
     uint64_t compute = e.compute * images * busiest / (uint64_t)tasks;
@@ -317,18 +324,48 @@ static void cost_on(const chain_shape_t *s, chain_tiling_t *t, const isa_profile
         t->cycles = UINT64_MAX;
 }
 
-uint64_t chain_cost(const chain_shape_t *s, chain_tiling_t *t, const isa_profile_t *p) {
+// As many tiles as a core gets, within reason, where that cuts each image's tiles evenly.
+static int64_t longest_run(const chain_shape_t *s, const chain_tiling_t *t,
+                           const isa_profile_t *p) {
+    int64_t tiles = ceil_div(chain_last(s)->oh, t->toh);
+    int64_t run = least(CHAIN_MAX_CHUNKS / chain_chunks(s, t->te), tiles);
+    if (p->serial || p->cores == 0)
+        return 1;
+    run = least(run, s->images * tiles / p->cores);
+    while (run > 1 && tiles % run != 0)
+        run--;
+    return run > 1 ? run : 1;
+}
+
+// With runs of `run` tiles; UINT64_MAX as the cycles when that cannot be.
+static chain_tiling_t cost_runs(const chain_shape_t *s, chain_tiling_t t, const isa_profile_t *p,
+                                int64_t run) {
     int64_t cores = p->cores ? p->cores : 2;
-    int64_t tasks = s->images * ceil_div(chain_last(s)->oh, t->toh);
+    int64_t tiles = s->images * ceil_div(chain_last(s)->oh, t.toh);
+    t.cycles = UINT64_MAX;
+    t.run = run;
+    if (!fits(s, &t, p, tiles > cores))
+        return t;
+    cost_on(s, &t, p, cores);
+    if (p->cores > 0 || t.cycles == UINT64_MAX)
+        return t;
+    chain_tiling_t one = t; // the machine's: one core counts as much as two
+    cost_on(s, &one, p, 1);
+    t.cycles = one.cycles == UINT64_MAX ? UINT64_MAX : (one.cycles / 2 + t.cycles) / 2;
+    return t;
+}
+
+uint64_t chain_cost(const chain_shape_t *s, chain_tiling_t *t, const isa_profile_t *p) {
     t->cycles = UINT64_MAX;
-    if (chain_chunks(s, t->te) > CHAIN_MAX_CHUNKS || !fits(s, t, p, tasks > cores))
+    if (chain_chunks(s, t->te) > CHAIN_MAX_CHUNKS)
         return t->cycles;
-    cost_on(s, t, p, cores);
-    if (p->cores == 0 && t->cycles != UINT64_MAX) { // the machine's: one counts as much as two
-        chain_tiling_t alone = *t;
-        cost_on(s, &alone, p, 1);
-        t->cycles = alone.cycles == UINT64_MAX ? UINT64_MAX : (alone.cycles / 2 + t->cycles) / 2;
-    }
+    int64_t run = longest_run(s, t, p);
+    chain_tiling_t longest = *t;
+    *t = cost_runs(s, *t, p, 1);
+    if (run > 1)
+        longest = cost_runs(s, longest, p, run);
+    if (run > 1 && longest.cycles < t->cycles)
+        *t = longest;
     return t->cycles;
 }
 
