@@ -125,12 +125,24 @@ static void find_deps(sync_kernel_t *k, uint32_t index, deps_t *out) {
     }
 }
 
+// Both are of one earlier round, and the other was issued later, in every round in which dep was.
+static bool is_older(const sync_kernel_t *k, const sync_dep_t *dep, const sync_dep_t *other,
+                     uint32_t index) {
+    return !dep->direct && !other->direct && dep->age == other->age && dep->loop == other->loop &&
+           dep->source > index && other->source > dep->source &&
+           block_holds(k->ops[other->source].op->block, k->ops[dep->source].op->block);
+}
+
 // A later ticket of the same engine that y waits for anyway makes `dep` needless.
 static bool is_covered(const sync_kernel_t *k, const deps_t *deps, uint32_t index, size_t at) {
     const sync_dep_t *dep = &deps->rows[at];
     for (size_t i = 0; i < deps->n; i++) {
         const sync_dep_t *other = &deps->rows[i];
-        if (i == at || !other->direct || k->ops[other->source].engine != k->ops[dep->source].engine)
+        if (i == at || k->ops[other->source].engine != k->ops[dep->source].engine)
+            continue;
+        if (is_older(k, dep, other, index))
+            return true;
+        if (!other->direct)
             continue;
         if (dep->source < index && dep->source < other->source)
             return true;

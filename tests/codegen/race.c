@@ -9,7 +9,8 @@
 #include "tests/card/check.h"
 
 enum { MAX_CORES = 8, LANES = XA_ENGINE_COUNT + 1, HART = XA_ENGINE_COUNT, MAX_AGES = 8 };
-enum { GRANULE = 4 }; // bytes told apart; smaller elements share
+enum { GRANULE = 4 };     // bytes told apart; smaller elements share
+enum { MAX_WAITS = 128 }; // holds of kernels without work for a core add up until its next op
 
 // How far each core's engines (and hart) are known to have come.
 typedef struct vclock {
@@ -23,7 +24,7 @@ typedef struct event {
     uint32_t n_waits;
     struct {
         uint32_t lane, ticket;
-    } waits[16];
+    } waits[MAX_WAITS];
     bool is_barrier, hart_waits; // hart_waits: only the hart waits, no op
     size_t n_boxes, first_box;
 } event_t;
@@ -105,7 +106,7 @@ static void ticket_put(walker_t *w, const ir_op_t *op, uint32_t ticket) {
 }
 
 static void add_wait(event_t *e, uint32_t lane, uint32_t ticket) {
-    CHECK(e->n_waits < 16);
+    CHECK(e->n_waits < MAX_WAITS);
     e->waits[e->n_waits].lane = lane;
     e->waits[e->n_waits++].ticket = ticket;
 }

@@ -34,7 +34,7 @@ static void assert_ordered(ir_module_t *m, uint32_t cores, int64_t dim) {
 
 static void passes_order_everything(void **state) {
     (void)state;
-    static const char *const names[] = {"two.ir", "phases.ir"};
+    static const char *const names[] = {"two.ir", "phases.ir", "chain.ir"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         for (int level = 0; level <= 2; level += 2)
             for (uint32_t cores = 1; cores <= 5; cores++) {
