@@ -17,7 +17,10 @@ static status_t make_function(daemon_card_t *card, const sim_options_t *options)
         .msix = port_user_msix,
         .clock_ns = port_user_clock_ns,
     };
-    RETURN_IF_ERROR(sim_function_create(options, &host, &card->function));
+    sim_options_t own = *options;
+    // One that is put in for a removed one counts on in the low half.
+    own.serial = (uint64_t)(card->index + 1) << 32 | 1;
+    RETURN_IF_ERROR(sim_function_create(&own, &host, &card->function));
     port_user_function_t function = {
         .self = card->function.self,
         .config_read = card->function.config_read,

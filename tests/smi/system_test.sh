@@ -65,6 +65,8 @@ if [ $? = 7 ]; then
     exit
 fi
 
+expect 0 "(UUID: ACC-00000002-0000-8acc-8000-000000000001)" -L -i ACC-00000002
+
 # What an administrator does is seen by all, in numbers and in events.
 expect 0 "Card 1: planted ecc-single." inject ecc-single 0x100000 -i 1
 until_true sh -c "'$smi' -i 1 --query-card=ecc.errors.corrected --format=csv,noheader | grep -qx 1" ||
