@@ -159,12 +159,26 @@ static void a_card_of_this_process(void **state) {
     assert_true(info.simulated);
     assert_int_equal(info.memory_bytes, 64u << 20);
     assert_int_equal(accel_card_info(manager, 1, &info, &error), ACCEL_NOT_FOUND);
-    if (accel_card_telemetry(manager, 0, &telemetry, &error) == ACCEL_OK) {
-        assert_int_equal(telemetry.state, ACCEL_STATE_READY);
-        assert_int_equal(telemetry.memory_bytes, 64u << 20);
-        assert_true(telemetry.memory_free <= telemetry.memory_bytes);
-        assert_int_equal(telemetry.clients, 1);
-    }
+    assert_int_equal(accel_card_telemetry(manager, 0, &telemetry, &error), ACCEL_OK);
+    assert_int_equal(telemetry.state, ACCEL_STATE_READY);
+    assert_int_equal(telemetry.memory_bytes, 64u << 20);
+    assert_true(telemetry.memory_free <= telemetry.memory_bytes);
+    assert_int_equal(telemetry.clients, 1);
+    // What a context takes of the card is seen, and whose it is.
+    accel_process_t process;
+    uint32_t count;
+    accel_stream_t *stream;
+    assert_int_equal(accel_stream_create(device, NULL, &stream, &error), ACCEL_OK);
+    assert_int_equal(accel_card_processes(manager, 0, &process, 1, &count, &error), ACCEL_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(process.contexts, 1);
+    assert_int_equal(process.state, ACCEL_PROCESS_READY);
+    accel_stream_destroy(stream);
+    accel_card_event_t event;
+    uint64_t next = 0;
+    assert_int_equal(accel_card_events(manager, 0, &next, &event, 1, &count, &error), ACCEL_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(event.kind, "started");
     accel_manager_close(manager); // the device is used on
     accel_buffer_t *buffer;
     assert_int_equal(accel_buffer_create(device, 4096, &buffer, &error), ACCEL_OK);
