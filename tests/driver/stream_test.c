@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams, events and modules that many threads share. Argument: the folder of the images.
+// Streams, events and modules that many threads share. Arguments: the folder of the images; then,
+// to do it through a daemon with a card of profile host, its socket.
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 enum { N_THREADS = 3, STREAMS_EACH = 2, NUMBERS = 8, BYTES = NUMBERS * 8 };
 
 typedef struct fixture {
-    const char *folder;
+    const char *folder, *socket;
     accel_program_t *program;
     accel_device_t *device;
     accel_module_t *module;
@@ -43,7 +44,9 @@ static void open_card(fixture_t *f, const char *name, const accel_device_options
     char path[4096];
     snprintf(path, sizeof path, "%s/%s.bin", f->folder, name);
     OK(accel_program_open(path, &f->program, &error));
-    OK(accel_device_open("inproc", options, &f->device, &error));
+    accel_device_options_t own = *options;
+    own.socket = f->socket;
+    OK(accel_device_open(f->socket != NULL ? "daemon" : "inproc", &own, &f->device, &error));
     OK(accel_module_load(f->device, f->program, NULL, &f->module, &error));
 }
 
@@ -51,7 +54,7 @@ static void close_card(fixture_t *f) {
     accel_module_unload(f->module);
     accel_device_close(f->device);
     accel_program_close(f->program);
-    *f = (fixture_t){.folder = f->folder};
+    *f = (fixture_t){.folder = f->folder, .socket = f->socket};
 }
 
 // --- One launch of prog_stream ---
@@ -659,8 +662,19 @@ static void shares_are_bounded(void **state) {
     close_card(f);
 }
 
+// What needs a card of its own.
+#define OWN_CARD(test)                                                                             \
+    static void test##_here(void **state) {                                                        \
+        if (((const fixture_t *)*state)->socket != NULL)                                           \
+            skip();                                                                                \
+        test(state);                                                                               \
+    }
+OWN_CARD(instances_are_bounded)
+OWN_CARD(cards_work_side_by_side)
+OWN_CARD(lost_devices_close)
+
 int main(int argc, char **argv) {
-    fixture_t fixture = {.folder = argc > 1 ? argv[1] : "."};
+    fixture_t fixture = {.folder = argc > 1 ? argv[1] : ".", .socket = argc > 2 ? argv[2] : NULL};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(streams_share_a_module, &fixture),
         cmocka_unit_test_prestate(threads_run_one_module, &fixture),
@@ -670,12 +684,12 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(a_stream_waits_for_many, &fixture),
         cmocka_unit_test_prestate(suspended_launches_go_on, &fixture),
         cmocka_unit_test_prestate(copies_overlap_launches, &fixture),
-        cmocka_unit_test_prestate(instances_are_bounded, &fixture),
-        cmocka_unit_test_prestate(cards_work_side_by_side, &fixture),
+        cmocka_unit_test_prestate(instances_are_bounded_here, &fixture),
+        cmocka_unit_test_prestate(cards_work_side_by_side_here, &fixture),
         cmocka_unit_test_prestate(options_are_checked, &fixture),
         cmocka_unit_test_prestate(time_limits_end_launches, &fixture),
         cmocka_unit_test_prestate(resets_are_told, &fixture),
-        cmocka_unit_test_prestate(lost_devices_close, &fixture),
+        cmocka_unit_test_prestate(lost_devices_close_here, &fixture),
         cmocka_unit_test_prestate(shares_are_bounded, &fixture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# system_test.sh ACCEL_SMI ACCEL_CARDD ACCELRUN IMAGE_DIR: the tools through a daemon of two cards.
+# system_test.sh ACCEL_SMI ACCEL_CARDD ACCELRUN IMAGE_DIR [STREAM_TEST]: the tools, and streams,
+# through a daemon of two cards.
 set -u
-smi=$1 cardd=$2 accelrun=$3 images=$4
+smi=$1 cardd=$2 accelrun=$3 images=$4 streams=${5-}
 work=$(mktemp -d) || exit 1
 export ACCEL_SOCKET="$work/socket"
 daemon=
@@ -41,7 +42,7 @@ until_true() {
 
 expect 3 "start accel-cardd"
 expect 3 "$work/elsewhere" --socket "$work/elsewhere" -L
-"$cardd" --foreground --cards=2 --cores=1 --memory=256M --socket="$ACCEL_SOCKET" \
+"$cardd" --foreground --async --cards=2 --cores=1 --memory=256M --socket="$ACCEL_SOCKET" \
     --log="$work/log" &
 daemon=$!
 until_true "$smi" -L || { echo "the daemon did not start"; cat "$work/log"; exit 1; }
@@ -81,6 +82,13 @@ if [ -f "$images/add.bin" ]; then # the card works again
     "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 \
         >"$work/out" 2>&1 || { cat "$work/out"; failures=$((failures + 1)); }
 fi
+
+# Streams behave there as in one process; afterwards nobody is left.
+if [ -n "$streams" ] && ! "$streams" "$images" "$ACCEL_SOCKET" >"$work/out" 2>&1; then
+    cat "$work/out"
+    failures=$((failures + 1))
+fi
+until_true sh -c "'$smi' | grep -q 'No process uses a card'" || expect 0 "No process uses a card."
 
 stop
 expect 3 "start accel-cardd" -q
