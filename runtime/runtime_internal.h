@@ -197,6 +197,7 @@ struct accel_event {
     uint64_t point;
 };
 
+accel_status_t rt_stream_check(const accel_stream_options_t *options, accel_error_t *error);
 status_t rt_stream_init(accel_device_t *device, const accel_stream_options_t *options,
                         accel_stream_t *out_stream);
 void rt_stream_deinit(accel_stream_t *stream);

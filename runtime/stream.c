@@ -102,7 +102,7 @@ accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t t
 
 // --- The public side ---
 
-static accel_status_t check_options(const accel_stream_options_t *options, accel_error_t *error) {
+accel_status_t rt_stream_check(const accel_stream_options_t *options, accel_error_t *error) {
     bool has_share = options->service_class != ACCEL_SERVICE_BEST_EFFORT;
     if ((unsigned)options->service_class > ACCEL_SERVICE_BURST)
         return rt_fail(error, ACCEL_INVALID, "there is no service class %d",
@@ -131,7 +131,7 @@ accel_status_t accel_stream_create(accel_device_t *device, const accel_stream_op
     *out_stream = NULL;
     if (options == NULL)
         options = &defaults;
-    RT_TRY(check_options(options, error));
+    RT_TRY(rt_stream_check(options, error));
     accel_stream_t *stream = calloc(1, sizeof *stream);
     if (stream == NULL)
         return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");

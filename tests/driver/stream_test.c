@@ -518,6 +518,12 @@ static void options_are_checked(void **state) {
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(accel_stream_create(f->device, &wrong[i], &stream, &error), ACCEL_INVALID);
         assert_null(stream);
+        accel_module_t *module;
+        assert_int_equal(accel_module_load(f->device, f->program,
+                                           &(accel_module_options_t){.stream = wrong[i]}, &module,
+                                           &error),
+                         ACCEL_INVALID);
+        assert_null(module);
     }
     OK(accel_stream_create(f->device, &(accel_stream_options_t){0}, &stream, &error));
     assert_int_equal(accel_stream_output(stream, f->module, 0, &(accel_tensor_t){0}, &error),
