@@ -350,6 +350,89 @@ static void a_stream_waits_for_many(void **state) {
     close_card(f);
 }
 
+// One thread's stream fails now and then and goes on; others wait for the events of it meanwhile.
+enum { N_EVENTS = 40, N_WAITERS = 2 };
+
+typedef struct relay {
+    fixture_t *f;
+    pthread_mutex_t mutex;
+    pthread_cond_t more;
+    accel_event_t *events[N_EVENTS];
+    int n_events, failed;
+} relay_t;
+
+static bool is_bad(int i) { return i % 5 == 3; }
+
+static void *wait_for_all(void *arg) {
+    relay_t *relay = arg;
+    accel_stream_t *stream = NULL;
+    accel_error_t error = {0};
+    int failed = 0;
+    CHECK(accel_stream_create(relay->f->device, NULL, &stream, &error) == ACCEL_OK);
+    uint64_t *memory = make_memory(relay->f, 9);
+    for (int i = 0; i < N_EVENTS && failed == 0; i++) {
+        pthread_mutex_lock(&relay->mutex);
+        while (relay->n_events <= i)
+            pthread_cond_wait(&relay->more, &relay->mutex);
+        accel_event_t *event = relay->events[i];
+        pthread_mutex_unlock(&relay->mutex);
+        // Either before or after the stream's own thread found out.
+        accel_status_t status = accel_stream_wait_event(stream, event, &error);
+        CHECK(status == ACCEL_OK || (is_bad(i) && status == ACCEL_CONTEXT_LOST));
+        if (status == ACCEL_OK && !is_bad(i))
+            CHECK(launch(relay->f, stream, memory, 0, (uint64_t)i, &error) == ACCEL_OK);
+        CHECK(accel_event_wait(event, UINT64_MAX, &error) ==
+              (is_bad(i) ? ACCEL_CONTEXT_LOST : ACCEL_OK));
+        CHECK(!is_bad(i) || strstr(error.text, "in node 'wrong' (Gather)") != NULL);
+        status = accel_stream_wait(stream, UINT64_MAX, &error);
+        CHECK(status == ACCEL_OK || (is_bad(i) && status == ACCEL_CONTEXT_LOST));
+    }
+    accel_stream_destroy(stream);
+    accel_host_free(relay->f->device, memory);
+    pthread_mutex_lock(&relay->mutex);
+    relay->failed += failed;
+    pthread_mutex_unlock(&relay->mutex);
+    return NULL;
+}
+
+// A good event stands in a lane that does not fail later: failures take all points with them.
+static void record_next(relay_t *relay, accel_stream_t *stream, uint64_t *memory, int i) {
+    accel_error_t error = {0};
+    accel_event_t *event;
+    OK(launch(relay->f, stream, memory, is_bad(i) ? 3 : 0, is_bad(i) ? 0x7f00000000 : 1, &error));
+    OK(accel_event_record(stream, &event, &error));
+    pthread_mutex_lock(&relay->mutex);
+    relay->events[relay->n_events++] = event;
+    pthread_cond_broadcast(&relay->more);
+    pthread_mutex_unlock(&relay->mutex);
+    assert_int_equal(accel_stream_wait(stream, UINT64_MAX, &error),
+                     is_bad(i) ? ACCEL_CONTEXT_LOST : ACCEL_OK);
+}
+
+static void threads_wait_for_events(void **state) {
+    fixture_t *f = *state;
+    accel_error_t error = {0};
+    pthread_t threads[N_WAITERS];
+    accel_stream_t *good, *bad;
+    relay_t relay = {.f = f, .mutex = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+    uint64_t *memory = make_memory(f, 5);
+    OK(accel_stream_create(f->device, NULL, &good, &error));
+    OK(accel_stream_create(f->device, NULL, &bad, &error));
+    for (int i = 0; i < N_WAITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_all, &relay), 0);
+    for (int i = 0; i < N_EVENTS; i++)
+        record_next(&relay, is_bad(i) ? bad : good, memory, i);
+    for (int i = 0; i < N_WAITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(relay.failed, 0);
+    accel_stream_destroy(good), accel_stream_destroy(bad);
+    for (int i = 0; i < N_EVENTS; i++)
+        accel_event_destroy(relay.events[i]);
+    accel_host_free(f->device, memory);
+    close_card(f);
+}
+
 // The launch that needs memory is not the one that is waited for.
 static void suspended_launches_go_on(void **state) {
     accel_error_t error = {0};
@@ -688,6 +771,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(failures_travel_by_events, &fixture),
         cmocka_unit_test_prestate(events_order_rings, &fixture),
         cmocka_unit_test_prestate(a_stream_waits_for_many, &fixture),
+        cmocka_unit_test_prestate(threads_wait_for_events, &fixture),
         cmocka_unit_test_prestate(suspended_launches_go_on, &fixture),
         cmocka_unit_test_prestate(copies_overlap_launches, &fixture),
         cmocka_unit_test_prestate(instances_are_bounded_here, &fixture),
