@@ -100,6 +100,31 @@ static status_t inject_denied(world_t *w) {
     return inject(w, w->other, ISA_INJECT_ECC_SINGLE, 0x10000);
 }
 
+// Only function-level reset helps: the first RESET may fail, the next one finds the card as it was.
+static void hang_for_good(world_t *w) {
+    MUST(w, inject(w, w->client, ISA_INJECT_HANG, ACCEL_NODE_COMPUTE | 2u << 8));
+}
+
+// Work of all kinds is under way, or waits, when the card is reset under it.
+static void leave_work(world_t *w) {
+    accel_req_submit_t waiting = {.ctx = w->context,
+                                  .node = ACCEL_NODE_COPY,
+                                  .dst = CARD_VA,
+                                  .src = DATA_VA,
+                                  .bytes = 64,
+                                  .rows = 1,
+                                  .n_in = 1,
+                                  .n_out = 1,
+                                  .in = {{.sync = w->gate, .value = 1000}},
+                                  .out = {{.sync = w->sync, .value = 1000}}};
+    MUST(w, ask_context(w, w->vm, &w->handle));
+    MUST(w, ask_run(w, w->handle, IB_HEAP, ACCEL_SUBMIT_MAY_SUSPEND));
+    MUST(w, ASK(w, waiting, ACCEL_REQ_SUBMIT));
+}
+static void was_lost(world_t *w) {
+    SAME(w, ask_wait(w, w->sync, 1000, UINT64_MAX), STATUS_DEVICE_LOST);
+}
+
 #define REQ(name) ACCEL_REQ_##name
 
 static const scenario_t rows[] = {
@@ -119,6 +144,9 @@ static const scenario_t rows[] = {
     {"... without the right to", REQ(RESET), STATUS_DENIED, NO_CALLS, open_guest, reset_denied,
      NULL},
     {"reset the card", REQ(RESET), STATUS_OK, TOLERANT | LOSES | POSTED, NULL, reset_card, NULL},
+    {"... with work under way", REQ(RESET), STATUS_OK, TOLERANT | LOSES | POSTED, leave_work,
+     reset_card, was_lost},
+    {"... that hangs", REQ(RESET), STATUS_OK, LOSES | POSTED, hang_for_good, reset_card, NULL},
     {"set the power limit", REQ(POWER), STATUS_OK, NO_CALLS, read_limit, power_lowest, NULL},
     {"... too high", REQ(POWER), STATUS_INVALID, NO_CALLS, NULL, power_too_high, NULL},
     {"... without the right to", REQ(POWER), STATUS_DENIED, NO_CALLS, open_guest, power_denied,
