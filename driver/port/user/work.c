@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work at a time: one thread for all of a port's, started when the first time is set.
+// Work at a time: one thread for all of a port's, started with the first work: who has one can
+// count on it.
 #include <time.h>
 
 #include "driver/port/user/user_internal.h"
@@ -86,10 +87,15 @@ status_t user_work_init(port_t *base, port_work_t *storage, void (*run_work)(voi
     works_t *works = &user_of(base)->works;
     work_t *work = work_of(storage);
     (void)pthread_mutex_lock(&works->lock);
-    *work = (work_t){works->first, run_work, user, PORT_WORK_NEVER};
-    works->first = work;
+    if (!works->has_thread)
+        works->has_thread = pthread_create(&works->thread, NULL, loop, works) == 0;
+    bool ok = works->has_thread;
+    if (ok) {
+        *work = (work_t){works->first, run_work, user, PORT_WORK_NEVER};
+        works->first = work;
+    }
     (void)pthread_mutex_unlock(&works->lock);
-    return STATUS_OK;
+    return ok ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
 void user_work_deinit(port_t *base, port_work_t *storage) {
@@ -107,13 +113,10 @@ void user_work_deinit(port_t *base, port_work_t *storage) {
     (void)pthread_mutex_unlock(&works->lock);
 }
 
-// A thread that cannot be started now is tried again with the next time that is set.
 void user_work_at(port_t *base, port_work_t *storage, uint64_t when_ns) {
     works_t *works = &user_of(base)->works;
     (void)pthread_mutex_lock(&works->lock);
     work_of(storage)->when = when_ns;
-    if (!works->has_thread && when_ns != PORT_WORK_NEVER)
-        works->has_thread = pthread_create(&works->thread, NULL, loop, works) == 0;
     (void)pthread_cond_signal(&works->moved);
     (void)pthread_mutex_unlock(&works->lock);
 }
