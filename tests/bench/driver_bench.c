@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -372,6 +373,7 @@ static pid_t start_daemon(const bench_t *bench) {
     snprintf(option, sizeof option, "--socket=%s", bench->socket);
     pid_t pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); // it ends with this program, however that ends
         (void)freopen("/dev/null", "w", stderr);
         (void)execl(bench->daemon, bench->daemon, "--foreground", "--cores=1", option,
                     (char *)NULL);
