@@ -8,10 +8,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -426,6 +428,52 @@ static int run_to_end(const char *const *args) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static bool is_gone(void *arg) { return access(arg, F_OK) != 0; }
+static bool is_removed(void *arg) { return rmdir(arg) == 0; } // the lock's file goes last
+
+// In the background it returns when it can be used, and says nothing.
+static void it_goes_to_the_background(void **state) {
+    fixture_t *f = *state;
+    char folder[] = "/tmp/accel-daemon-XXXXXX", option[96], socket[64];
+    wire_t wire = {0};
+    accel_socket_hello_t hello = wire_hello(ACCEL_SOCKET_OPEN, 0);
+    assert_non_null(mkdtemp(folder));
+    snprintf(socket, sizeof socket, "%s/card.sock", folder);
+    snprintf(option, sizeof option, "--socket=%s", socket);
+    const char *const args[] = {f->program, "--memory=16M", option, NULL};
+    const char *const again[] = {f->program, option, NULL};
+    assert_int_equal(run_to_end(args), 0);
+    wire.fd = wire_connect(socket);
+    assert_true(wire.fd >= 0);
+    assert_int_equal(wire_greet(&wire, &hello), STATUS_OK);
+    assert_int_equal(run_to_end(again), 1);
+    // Nobody's child here: its end shows by the connection's, and by the socket that is gone.
+    assert_int_equal(kill((pid_t)wire.welcome.pid, SIGTERM), 0);
+    uint8_t byte;
+    assert_int_equal(wire_receive(&wire, &byte, 1), 0);
+    wire_close(&wire);
+    assert_true(eventually(is_gone, socket));
+    assert_true(eventually(is_removed, folder));
+}
+
+static void it_tells_the_system_that_it_is_ready(void **state) {
+    fixture_t *f = *state;
+    char folder[] = "/tmp/accel-daemon-XXXXXX", text[16] = "";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_non_null(mkdtemp(folder));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/notify", folder);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    start_with(f, NULL, 0);
+    unsetenv("NOTIFY_SOCKET");
+    assert_int_equal(recv(fd, text, sizeof text - 1, 0), 7);
+    assert_string_equal(text, "READY=1");
+    close(fd);
+    unlink(address.sun_path);
+    rmdir(folder);
+}
+
 static void a_second_daemon_is_refused(void **state) {
     fixture_t *f = *state;
     char option[128] = "--socket=";
@@ -506,6 +554,8 @@ int main(int argc, char **argv) {
         STARTS(descriptors_may_run_out),
         SERVED(memory_may_run_out),
         ALONE(it_ends_with_clients_that_wait),
+        ALONE(it_goes_to_the_background),
+        STARTS(it_tells_the_system_that_it_is_ready),
         SERVED(a_second_daemon_is_refused),
         STARTS(a_socket_left_over_is_taken),
         ALONE(a_file_that_is_no_socket_stays),
