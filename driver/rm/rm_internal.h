@@ -38,6 +38,7 @@ struct rm_client {
     uint64_t memory_bytes, host_bytes;
     uint64_t busy_cycles, submissions;
     uint32_t contexts, hangs;
+    uint32_t n_jobs;                // queued and in flight
     uint64_t hang_at[RM_HANGS_MAX]; // the last ones
     bool banned;
 };
@@ -174,11 +175,12 @@ typedef struct rm_context {
 
 // --- The card ---
 
-#define RM_FLIGHT  128u // packets in flight a node; below hw's credit
-#define RM_JOBS    4096u
-#define RM_ASIDS   0xffffu
-#define RM_EVENTS  1024u
-#define RM_CLIENTS 4096u
+#define RM_FLIGHT      128u    // packets in flight a node; below hw's credit
+#define RM_JOBS        131072u // of all clients
+#define RM_CLIENT_JOBS 1024u   // of one, so that none takes the others' places
+#define RM_ASIDS       0xffffu
+#define RM_EVENTS      1024u
+#define RM_CLIENTS     4096u
 
 typedef struct rm_node {
     // Under the spin.

@@ -68,8 +68,10 @@ static void dequeue(rm_job_t *job) {
 void rm_sched_push(rm_card_t *card, rm_job_t *job) {
     job->order = ++card->last_order;
     card->n_live++;
-    if (job->context != NULL)
+    if (job->context != NULL) {
         job->context->n_jobs++;
+        job->context->client->n_jobs++;
+    }
     enqueue(card, job, job->resume); // the context's other jobs wait for a RESUME
     rm_watch_start(card);
 }
@@ -86,6 +88,7 @@ static void release(rm_card_t *card, rm_job_t *job) {
     if (job->context == NULL)
         return; // its caller has it
     job->context->n_jobs--;
+    job->context->client->n_jobs--;
     rm_put(&job->context->object);
     list_push_back(&card->idle, &job->link);
 }

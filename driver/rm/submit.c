@@ -104,6 +104,8 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
         return STATUS_CONTEXT_LOST;
     if (job->resume && context->state != ACCEL_CTX_SUSPENDED)
         return STATUS_INVALID;
+    if (!job->resume && client->n_jobs >= RM_CLIENT_JOBS)
+        return STATUS_BUSY;
     if (job->resume) {
         context->state = ACCEL_CTX_READY;
         for (uint32_t i = 0; i < job->n_out; i++)

@@ -89,8 +89,10 @@ static verdict_t judge_node(rm_card_t *card, rm_node_t *node, uint32_t beat, uin
         node->beat_fence = node->first_flight;
         node->beat_ns = now;
     }
-    if (rm_in_flight(node) == 0)
+    if (rm_in_flight(node) == 0) {
+        node->beat_fence = 0; // none: the next job's time begins when it is first seen
         return FINE;
+    }
     const rm_job_t *job = *rm_flight_of(node, node->first_flight);
     if (job->begun_ns != 0 && job->spent_ns + (now - job->begun_ns) >= job->timeout_ns)
         return ASK;

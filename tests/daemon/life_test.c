@@ -307,6 +307,66 @@ static void a_flooding_client_starves_nobody(void **state) {
     assert_true(eventually(as_before, &before));
 }
 
+// Queues copies that wait for a timeline nobody moves, on `told` until no more are taken.
+static void queues_all_it_can(fixture_t *f, int told) {
+    wire_t wires[8];
+    for (int i = 0; i < 8; i++) {
+        wire_open(&wires[i], &f->served, ACCEL_SOCKET_OPEN, 0);
+        accel_req_handle_t vm = {0};
+        accel_req_sync_t sync = {0};
+        if (ASK(&wires[i], vm, VM_CREATE) != 0 || ASK(&wires[i], sync, SYNC_CREATE) != 0)
+            _exit(1);
+        accel_req_ctx_create_t context = {.vm = vm.handle};
+        accel_req_submit_t copy = {.node = ACCEL_NODE_COPY,
+                                   .dst = 0x80000000,
+                                   .src = 0x40000000,
+                                   .bytes = 64,
+                                   .rows = 1,
+                                   .n_in = 1,
+                                   .in = {{.sync = sync.handle, .value = 1}}};
+        if (ASK(&wires[i], context, CTX_CREATE) != 0)
+            _exit(1);
+        copy.ctx = context.handle;
+        uint32_t status = 0, n = 0;
+        while (status == 0 && ++n < 100000)
+            status = ASK(&wires[i], copy, SUBMIT);
+        if (status != STATUS_BUSY)
+            _exit(1);
+    }
+    tell(told);
+    pause();
+}
+
+static void a_client_that_queues_much_takes_nobodys_place(void **state) {
+    fixture_t *f = *state;
+    accel_req_handle_t vm = {0};
+    accel_req_sync_t sync = {0};
+    before_t before = look(f);
+    child_t child = child_start(f, queues_all_it_can);
+    child_wait(&child);
+    assert_int_equal(ASK(&f->bystander, vm, VM_CREATE), STATUS_OK);
+    assert_int_equal(ASK(&f->bystander, sync, SYNC_CREATE), STATUS_OK);
+    accel_req_ctx_create_t context = {.vm = vm.handle};
+    assert_int_equal(ASK(&f->bystander, context, CTX_CREATE), STATUS_OK);
+    for (uint64_t i = 1; i <= 100; i++) {
+        accel_req_submit_t copy = {.ctx = context.handle,
+                                   .node = ACCEL_NODE_COPY,
+                                   .dst = 0x80000000,
+                                   .src = 0x40000000,
+                                   .bytes = 64,
+                                   .rows = 1,
+                                   .n_in = 1,
+                                   .in = {{.sync = sync.handle, .value = i}}};
+        assert_int_equal(ASK(&f->bystander, copy, SUBMIT), STATUS_OK);
+    }
+    accel_req_handle_t handle = {.handle = context.handle};
+    assert_int_equal(ASK(&f->bystander, handle, CTX_DESTROY), STATUS_OK);
+    handle.handle = vm.handle;
+    assert_int_equal(ASK(&f->bystander, handle, VM_DESTROY), STATUS_OK);
+    child_kill(&child);
+    assert_true(eventually(as_before, &before));
+}
+
 // --- Too many ---
 
 static uint32_t try_open(fixture_t *f, wire_t *out_wire) {
@@ -549,6 +609,7 @@ int main(int argc, char **argv) {
         SERVED(a_client_killed_in_a_reset_leaves_a_card),
         SERVED(a_stopped_client_blocks_nobody),
         SERVED(a_flooding_client_starves_nobody),
+        SERVED(a_client_that_queues_much_takes_nobodys_place),
         STARTS(a_process_does_not_get_all_places),
         STARTS(a_full_daemon_refuses_and_goes_on),
         STARTS(descriptors_may_run_out),
