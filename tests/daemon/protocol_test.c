@@ -355,6 +355,62 @@ static void a_monitor_only_looks(void **state) {
     wire_close(&monitor);
 }
 
+// --- Lists: their records travel in the answer ---
+
+// CLIENTS or EVENTS from `first` on; the records behind the request. Its status.
+static uint32_t ask_list(wire_t *wire, uint16_t op, accel_req_list_t *list, void *records,
+                         size_t record_bytes) {
+    static uint8_t answer[ACCEL_SOCKET_MAX_BYTES];
+    struct {
+        accel_socket_head_t head;
+        accel_req_list_t list;
+    } m = {.head = {.magic = ACCEL_SOCKET_MAGIC, .bytes = sizeof m, .n_requests = 1}};
+    m.list = *list;
+    m.list.head = (accel_req_t){sizeof *list, op, ACCEL_UAPI_VERSION, 0, 0};
+    assert_true(wire_send(wire, &m, sizeof m));
+    size_t n = wire_receive(wire, answer, sizeof answer);
+    assert_true(n >= sizeof m);
+    memcpy(&m, answer, sizeof m);
+    assert_int_equal(m.head.bytes, n);
+    assert_int_equal(m.list.records, 0);
+    assert_true(m.list.count <= list->capacity);
+    assert_int_equal(n, sizeof m + m.list.count * record_bytes);
+    memcpy(records, answer + sizeof m, m.list.count * record_bytes);
+    *list = m.list;
+    return m.list.head.status;
+}
+
+static void a_monitor_sees_who_is_there(void **state) {
+    fixture_t *f = *state;
+    wire_t monitor, other;
+    accel_client_record_t records[8];
+    accel_req_list_t list = {.capacity = 8};
+    accel_req_bo_create_t bo = {.bytes = 1 << 20};
+    wire_open(&monitor, &f->served, ACCEL_SOCKET_MONITOR, 0);
+    wire_open(&other, &f->served, ACCEL_SOCKET_OPEN, 0);
+    assert_int_equal(ASK(&other, bo, BO_CREATE), STATUS_OK);
+    uint32_t status = ask_list(&monitor, ACCEL_REQ_CLIENTS, &list, records, sizeof *records);
+    assert_int_equal(status, STATUS_OK);
+    uint32_t n_ours = 0, n_large = 0;
+    for (uint32_t i = 0; i < list.count; i++) {
+        n_ours += records[i].pid == (uint64_t)getpid();
+        n_large += records[i].memory_bytes >= 1 << 20;
+        assert_int_equal(strncmp(records[i].name, "daemon_protocol", 15), 0);
+    }
+    assert_true(n_ours >= 2);
+    assert_int_equal(n_large, 1);
+    accel_event_record_t events[4];
+    list = (accel_req_list_t){.capacity = 4};
+    status = ask_list(&monitor, ACCEL_REQ_EVENTS, &list, events, sizeof *events);
+    assert_int_equal(status, STATUS_OK);
+    assert_true(list.count >= 1);
+    assert_int_equal(events[0].kind, ACCEL_EVENT_STARTED);
+    list = (accel_req_list_t){.capacity = 0}; // nothing is asked for
+    (void)ask_list(&monitor, ACCEL_REQ_EVENTS, &list, events, sizeof *events);
+    wire_close(&monitor);
+    wire_close(&other);
+}
+
 // --- Host memory ---
 
 static void host_memory_is_sealed_and_shared(void **state) {
@@ -475,6 +531,7 @@ int main(int argc, char **argv) {
         TEST(a_batch_ends_at_its_first_failure),
         TEST(handles_of_others_are_not_found),
         TEST(a_monitor_only_looks),
+        TEST(a_monitor_sees_who_is_there),
         TEST(host_memory_is_sealed_and_shared),
         TEST(the_card_reaches_host_memory),
         TEST(host_memory_has_a_limit),
