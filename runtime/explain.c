@@ -44,6 +44,7 @@ static const char *engine_text(uint8_t engine) {
 // What the fault record's launch was.
 typedef struct culprit {
     const accel_module_t *module; // NULL: not known
+    bool is_certain;              // else only the module is known
     uint64_t image_va, heap_refused, heap_limit;
     const char *node, *op; // of the program, or NULL
 } culprit_t;
@@ -81,13 +82,33 @@ static void find_node(culprit_t *culprit, const isa_fault_record_t *fault) {
     }
 }
 
-static culprit_t culprit_of(accel_device_t *device, const isa_fault_record_t *fault) {
+// The only module that was launched in the lane; NULL: there are several, or none.
+static const accel_module_t *only_module(accel_device_t *device, const rt_lane_t *lane) {
+    const accel_module_t *found = NULL;
+    for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
+        const accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
+        for (list_node_t *n = module->instances.next; n != &module->instances; n = n->next) {
+            if (LIST_OWNER(n, rt_instance_t, link)->lane != lane || found == module)
+                continue;
+            if (found != NULL)
+                return NULL;
+            found = module;
+        }
+    }
+    return found;
+}
+
+static culprit_t culprit_of(accel_device_t *device, const rt_lane_t *lane,
+                            const isa_fault_record_t *fault) {
     culprit_t culprit = {0};
     rt_lock(device);
     bool found = find_launch(device, fault->launch, &culprit);
+    if (!found)
+        culprit.module = only_module(device, lane);
     rt_unlock(device);
     if (found)
         find_node(&culprit, fault);
+    culprit.is_certain = found;
     return culprit;
 }
 
@@ -121,7 +142,7 @@ static void add_details(rt_text_t *text, const culprit_t *culprit,
     if (fault->core != ISA_FAULT_NO_CORE)
         rt_text_add(text, ", core %u", fault->core);
     rt_text_add(text, ", %s", engine_text(fault->engine));
-    if (fault->pc != 0 && culprit->module != NULL && fault->pc >= culprit->image_va &&
+    if (fault->pc != 0 && culprit->is_certain && fault->pc >= culprit->image_va &&
         offset < culprit->module->image_bytes)
         rt_text_add(text, ", pc image+0x%" PRIx64, offset);
     else if (fault->pc != 0)
@@ -163,8 +184,8 @@ static accel_status_t status_of(uint32_t reason, const isa_fault_record_t *fault
     return reason == ACCEL_LOST_BANNED ? ACCEL_DENIED : ACCEL_CONTEXT_LOST;
 }
 
-accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *query,
-                          accel_error_t *error) {
+accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
+                          const accel_req_ctx_query_t *query, accel_error_t *error) {
     isa_fault_record_t fault;
     _Static_assert(sizeof fault == sizeof query->fault, "fault record");
     memcpy(&fault, query->fault, sizeof fault);
@@ -172,9 +193,12 @@ accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *q
         return rt_fail(error, ACCEL_CONTEXT_LOST,
                        "work that this stream waited for by an event failed; waiting for the "
                        "event's own stream tells why");
-    culprit_t culprit = culprit_of(device, &fault);
+    culprit_t culprit = culprit_of(device, lane, &fault);
     rt_text_t text = {0};
-    rt_text_add(&text, "the program failed");
+    rt_text_add(&text, "the program ");
+    if (culprit.module != NULL && culprit.node == NULL)
+        rt_text_add(&text, "%s ", culprit.module->program->path);
+    rt_text_add(&text, "failed");
     if (culprit.node != NULL)
         rt_text_add(&text, " in node '%s' (%s)", culprit.node, culprit.op);
     rt_text_add(&text, ": ");

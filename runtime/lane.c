@@ -237,7 +237,7 @@ accel_status_t rt_lane_why(accel_device_t *device, rt_lane_t *lane, accel_error_
     if (!known) {
         status_t status = rt_request(device, &query, sizeof query, ACCEL_REQ_CTX_QUERY);
         if (status == STATUS_OK)
-            why.status = rt_explain(device, &query, &why);
+            why.status = rt_explain(device, lane, &query, &why);
         else
             why.status = rt_fail_device(device, &why, status, "the context was lost");
     }

@@ -355,7 +355,7 @@ accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_t
                                 uint64_t *out_va, accel_error_t *error);
 
 // explain.c: why a context was lost, as a sentence that names the ONNX node and says what to do.
-accel_status_t rt_explain(accel_device_t *device, const accel_req_ctx_query_t *query,
-                          accel_error_t *error);
+accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
+                          const accel_req_ctx_query_t *query, accel_error_t *error);
 
 #endif

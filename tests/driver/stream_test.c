@@ -643,7 +643,8 @@ static void time_limits_end_launches(void **state) {
         polls_for_long(f, stream, memory);
         OK(launch(f, other, more, 0, round, &error));
         assert_int_equal(accel_stream_wait(stream, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
-        assert_non_null(strstr(error.text, "it passed the time limit of its stream"));
+        assert_non_null(
+            strstr(error.text, "stream.bin failed: it passed the time limit of its stream"));
         OK(accel_stream_wait(other, UINT64_MAX, &error));
         assert_int_equal(check_result(more, round), 0);
         OK(launch(f, stream, more, 0, round, &error)); // goes on
