@@ -20,7 +20,7 @@ typedef struct state {
 static state_t state_of(world_t *w, const scenario_t *s) {
     port_fault_books_t books;
     state_t state = {.memory_free = world_memory_free(w)};
-    if ((s->flags & GROWS) == 0) {
+    if ((s->flags & (GROWS | LOSES)) == 0) {
         MUST(w, ask_sync(w, &state.next_handle));
         MUST(w, ask_handle(w, ACCEL_REQ_SYNC_DESTROY, state.next_handle));
     }
