@@ -197,7 +197,7 @@ _Static_assert(sizeof(isa_context_t) == 64, "context descriptor");
 // --- Save area -----------------------------------------------------------------------------------
 
 // Header,
-// then per core a record and the whole LM. What a core has not got (an empty queue) is zero.
+// then per core a record and its LM, and SRAM. What a core has not got (an empty queue) is zero.
 #define ISA_SAVE_MAGIC        UINT64_C(0x3145564153414341) // "ACASAVE1"
 #define ISA_SAVE_HEADER_BYTES 4096u
 #define ISA_SAVE_RECORD_BYTES 24576u
@@ -252,7 +252,8 @@ typedef struct isa_save_core {
     uint64_t after[4][4]; // [queue][engine]: gathered for the next issue
     uint64_t barriers;    // barriers passed
     uint32_t n_queued[4];
-    uint64_t reserved[12];
+    uint64_t lm_used; // bytes of LM from its start that stand in the area; the rest of LM is zero
+    uint64_t reserved[11];
     uint8_t desc[4][256]; // staging descriptors
     isa_save_op_t queued[4][ISA_SAVE_QUEUE_DEPTH];
 } isa_save_core_t;

@@ -145,6 +145,19 @@ void sim_core_run(sim_core_t *core) {
 
 // --- Launch ---
 
+uint64_t sim_core_lm_used(const sim_core_t *core) {
+    uint64_t engines = atomic_load(&core->engine.lm_used);
+    uint64_t used = engines > core->lm_hart ? engines : core->lm_hart;
+    uint64_t size = core->gang->card->profile->lm_bytes;
+    return used < size ? used : size;
+}
+
+// The hart's translations of LM are gone; what it wrote through them is not.
+static void lm_hart_end(sim_core_t *core) {
+    atomic_store(&core->engine.lm_used, sim_core_lm_used(core));
+    core->lm_hart = 0;
+}
+
 // Decoded code and translations stay from launch to launch while they are good: a model's whole
 // program would otherwise be decoded for every inference.
 void sim_core_check_caches(sim_core_t *core) {
@@ -153,9 +166,9 @@ void sim_core_check_caches(sim_core_t *core) {
     uint64_t data = atomic_load(&space->mmu->generation);
     if (code != core->code_generation || space->root != core->code_root ||
         space->asid != core->code_asid)
-        sim_hart_flush(core->hart), core->lm_hart = 0;
+        sim_hart_flush(core->hart), lm_hart_end(core);
     else if (data != core->data_generation)
-        sim_hart_flush_data(core->hart), core->lm_hart = 0;
+        sim_hart_flush_data(core->hart), lm_hart_end(core);
     core->code_generation = code;
     core->data_generation = data;
     core->code_root = space->root;
@@ -177,11 +190,10 @@ static void quantum_begin(sim_core_t *core) {
 }
 
 void sim_core_clear(sim_core_t *core) {
-    uint64_t used = atomic_load(&core->engine.lm_used);
-    memset(core->lm, 0, used > core->lm_hart ? used : core->lm_hart);
-    atomic_store(&core->engine.lm_used, 0);
+    memset(core->lm, 0, sim_core_lm_used(core));
     sim_issue_forget(core);
     sim_core_check_caches(core);
+    atomic_store(&core->engine.lm_used, 0);
     memset(core->desc, 0, sizeof core->desc);
     memset(core->tickets, 0, sizeof core->tickets);
     memset(core->after, 0, sizeof core->after);

@@ -71,7 +71,8 @@ void sim_core_start(sim_core_t *core, const isa_ib_launch_t *packet, uint32_t n_
 // Before a launch or resume: forgets translations that are no longer good; clears LM, tickets,
 // descriptors and counts.
 void sim_core_clear(sim_core_t *core);
-void sim_core_check_caches(sim_core_t *core); // the first of these alone
+void sim_core_check_caches(sim_core_t *core);      // the first of these alone
+uint64_t sim_core_lm_used(const sim_core_t *core); // bytes of LM from its start, the rest is zero
 // One slice.
 void sim_core_run(sim_core_t *core);
 uint64_t sim_core_pc(const sim_core_t *core);

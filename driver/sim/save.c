@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The save area: a header, then of each core a record and its whole local memory (isa/card.h).
+// The save area: a header, then of each core a record and its local memory (isa/card.h).
 // It lies in physical memory that no program can reach, so what stands there is the card's own; it
 // is checked all the same, since the owner could hand it a wrong place.
 #include <stdlib.h>
@@ -104,6 +104,7 @@ static void record_fill(const sim_gang_t *gang, const sim_core_t *core, isa_save
     memcpy(record->done, core->tickets, sizeof record->done);
     memcpy(record->after, core->after, sizeof record->after);
     record->barriers = core->barriers;
+    record->lm_used = sim_core_lm_used(core);
     memcpy(record->desc, core->desc, sizeof record->desc);
 }
 
@@ -135,7 +136,7 @@ static bool cores_write(sim_gang_t *gang, const area_t *area, isa_save_header_t 
         uint64_t at = record_offset(card, i);
         record_fill(gang, core, record);
         ok = area_write(area, at, record, sizeof *record) &&
-             area_write(area, at + ISA_SAVE_RECORD_BYTES, core->lm, card->profile->lm_bytes);
+             area_write(area, at + ISA_SAVE_RECORD_BYTES, core->lm, record->lm_used);
         if (core->state == SIM_CORE_HEAP && core->heap_need >= run->need) {
             header->wants = i;
             run->need = core->heap_need;
@@ -271,11 +272,11 @@ static bool core_restore(sim_core_t *core, const area_t *area, isa_save_core_t *
                          uint64_t heap_result) {
     const sim_card_t *card = core->gang->card;
     uint64_t at = record_offset(card, core->index);
-    if (!area_read(area, at, record, sizeof *record) ||
-        !area_read(area, at + ISA_SAVE_RECORD_BYTES, core->lm, card->profile->lm_bytes))
+    if (!area_read(area, at, record, sizeof *record) || record->lm_used > card->profile->lm_bytes ||
+        !area_read(area, at + ISA_SAVE_RECORD_BYTES, core->lm, record->lm_used))
         return false;
     record_apply(core, record, heap_result);
-    atomic_store(&core->engine.lm_used, card->profile->lm_bytes);
+    atomic_store(&core->engine.lm_used, record->lm_used);
     sim_issue_forget(core);
     return true;
 }

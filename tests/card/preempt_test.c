@@ -13,6 +13,7 @@
 #define PIECE_AT 0x5000 // N doubles a core
 #define OUT_AT   0x6000 // 256 bytes a core: what it ends with
 #define LM_AT    (ISA_LM_BASE + 0x3000)
+#define LM_NEAR  (ISA_LM_BASE + 0x7800)
 #define LM_FAR   (ISA_LM_BASE + 0x7f800)
 
 typedef struct random {
@@ -75,7 +76,7 @@ static void move_piece(program_t *p) {
     wait_ticket(p, S4, XA_DMAO);
 }
 
-static void mixed_program(program_t *p, uint64_t rounds, bool reservations) {
+static void mixed_program(program_t *p, uint64_t rounds, uint64_t lm, bool reservations) {
     addi(p, S0, A0, 0);
     li(p, S2, rounds);
     addi(p, S4, ZERO, 0);
@@ -103,7 +104,7 @@ static void mixed_program(program_t *p, uint64_t rounds, bool reservations) {
     addi(p, A0, S2, 0);
     call(p, ISA_ECALL_NODE);
     move_piece(p);
-    li(p, T0, LM_FAR);
+    li(p, T0, lm);
     sd(p, S5, T0, 0);
     addi(p, S2, S2, -1);
     bne(p, S2, ZERO, round);
@@ -115,7 +116,7 @@ static void mixed_program(program_t *p, uint64_t rounds, bool reservations) {
     sd(p, S8, T0, 8);
     sd(p, S4, T0, 16);
     emit(p, 0x27 | 24u << 7 | 3u << 12 | T0 << 15 | 8u << 20); // fsd
-    li(p, T1, LM_FAR);
+    li(p, T1, lm);
     ld(p, T2, T1, 0);
     sd(p, T2, T0, 32);
     if (!reservations) { // what the hart has retired; failed reservations would count
@@ -275,20 +276,20 @@ static void test_quanta(launch_t *launch, other_t *other, uint32_t cores, random
     static outcome_t expected;
     isa_ring_packet_t packet;
     program_t p = {.n = 0};
-    mixed_program(&p, 1, false);
+    mixed_program(&p, 1, LM_NEAR, false);
     launch_load(launch, &p);
     CHECK_EQUAL(start(launch, cores, 0, &packet).type, ISA_COMP_DONE);
     keep(launch, &expected);
     run_by_quanta(launch, NULL, cores, 1, &expected, true);
     p.n = 0;
-    mixed_program(&p, 4, false);
+    mixed_program(&p, 4, LM_FAR, false);
     launch_load(launch, &p);
     CHECK_EQUAL(start(launch, cores, 0, &packet).type, ISA_COMP_DONE);
     keep(launch, &expected);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 4; i++)
         run_by_quanta(launch, other, cores, 100 + draw(random) % 1000, &expected, true);
     p.n = 0;
-    mixed_program(&p, 3, true);
+    mixed_program(&p, 3, LM_NEAR, true);
     launch_load(launch, &p);
     CHECK_EQUAL(start(launch, cores, 0, &packet).type, ISA_COMP_DONE);
     keep(launch, &expected);
@@ -359,7 +360,7 @@ static void test_preempt(launch_t *launch, other_t *other, uint32_t cores, rando
     static outcome_t expected;
     isa_ring_packet_t packet;
     program_t p = {.n = 0};
-    mixed_program(&p, 8, false);
+    mixed_program(&p, 8, LM_NEAR, false);
     launch_load(launch, &p);
     CHECK_EQUAL(start(launch, cores, 0, &packet).type, ISA_COMP_DONE);
     keep(launch, &expected);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Resets: of a node in whatever it does, of the card, of the function; from other threads and from
 // inside of the host's callbacks.
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -116,10 +117,11 @@ typedef enum from_inside { NODE, CARD, FUNCTION, LINK, FROM_COUNT } from_inside_
 typedef struct inside {
     uint64_t address;
     from_inside_t what;
+    atomic_bool done;
 } inside_t;
 
 static void reset_inside(owner_t *owner, uint64_t address) {
-    const inside_t *inside = owner->hook_user;
+    inside_t *inside = owner->hook_user;
     if (address != inside->address)
         return;
     owner->hook = NULL;
@@ -140,6 +142,7 @@ static void reset_inside(owner_t *owner, uint64_t address) {
         owner_inject(owner, ISA_INJECT_LINK_LOSS, 1);
         break;
     }
+    atomic_store(&inside->done, true);
 }
 
 // Context descriptor, fault ring and all are host memory, so the test's things are still there; the
@@ -168,12 +171,14 @@ static void test_inside(launch_t *launch, from_inside_t what) {
     isa_ring_packet_t fence = {.fence = {.op = ISA_RING_FENCE,
                                          .flags = ISA_RING_FLAG_COMPLETE,
                                          .address = owner_dma(owner, word)}};
-    inside_t inside = {owner_dma(owner, word), what};
+    inside_t inside = {.address = owner_dma(owner, word), .what = what};
     owner->hook_user = &inside;
     owner->hook = reset_inside;
     uint64_t number = owner_push(owner, ISA_NODE_COPY, fence);
     (void)owner_push(owner, ISA_NODE_COPY, nop());
     owner_ring(owner, ISA_NODE_COPY);
+    while (!atomic_load(&inside.done))
+        (void)sched_yield();
     if (what == NODE) {
         owner_wait_reg(owner, COPY(STATE), ISA_NODE_STATE_OFF);
         CHECK_EQUAL(owner_reg64(owner, COPY(LAST_ABORTED_LO)), number);
