@@ -21,6 +21,12 @@ static void test_config(owner_t *owner) {
     CHECK_EQUAL(~config(owner, 0x18, 4) + 1, ISA_BAR2_BYTES);
     card->config_write(card->self, 0x14, 4, UINT32_MAX);
     CHECK_EQUAL(config(owner, 0x14, 4), 0);
+    static const uint32_t ids[] = {0x11, 0x01, 0x10}; // MSI-X, power management, PCI Express
+    uint32_t at = config(owner, 0x34, 1);
+    for (uint32_t i = 0; i < 3; i++, at = config(owner, at + 1, 1))
+        CHECK_EQUAL(config(owner, at, 1), ids[i]);
+    CHECK_EQUAL(at, 0);
+    CHECK_EQUAL(config(owner, 0x64, 4) >> 28 & 1, 1); // function-level reset
     uint32_t capability = config(owner, 0x34, 1);
     CHECK_EQUAL(config(owner, capability, 1), 0x11);
     CHECK_EQUAL((config(owner, capability + 2, 2) & 0x7ff) + 1, ISA_MSIX_VECTORS);
@@ -107,6 +113,27 @@ static void test_interrupts(owner_t *owner) {
     owner_set_reg(owner, ISA_REG_VECTORS_GRANTED, 3);
 }
 
+// No DMA, no interrupt: what is due comes once the function masters the bus again.
+static void test_no_master(owner_t *owner) {
+    uint64_t accesses = atomic_load(&owner->dma_count);
+    uint32_t before = interrupts(owner, 0), count = owner_reg(owner, ISA_REG_ERROR_COUNT);
+    owner_set_config(owner, 0x04, 2, 0x0002);
+    (void)owner_push(owner, ISA_NODE_COPY, nop(ISA_RING_FLAG_IRQ));
+    owner_ring(owner, ISA_NODE_COPY);
+    CHECK_EQUAL(atomic_load(&owner->dma_count), accesses);
+    CHECK_EQUAL(interrupts(owner, 0), before);
+    CHECK_EQUAL(owner_reg(owner, ISA_REG_ERROR), ISA_ERROR_DMA);
+    CHECK(owner_reg(owner, ISA_REG_ERROR_COUNT) > count);
+    CHECK_EQUAL(owner_config(owner, 0x104, 4), 1u << 14); // AER: completion timeout
+    owner_set_config(owner, 0x04, 2, 0x0006);
+    CHECK_EQUAL(interrupts(owner, 0), before + 1);
+    owner_set_config(owner, 0x104, 4, UINT32_MAX);
+    owner_set_reg(owner, ISA_REG_ERROR, ISA_ERROR_DMA);
+    owner_set_reg(owner, ISA_NODE_REG_AT(ISA_NODE_COPY, CONTROL), 0);
+    owner_start_node(owner, ISA_NODE_COPY);
+    CHECK_EQUAL(owner_do(owner, ISA_NODE_COPY, nop(ISA_RING_FLAG_COMPLETE)).type, ISA_COMP_DONE);
+}
+
 static void test_errors(owner_t *owner) {
     uint32_t count = owner_reg(owner, ISA_REG_ERROR_COUNT);
     owner_set_reg(owner, ISA_DOORBELL(0, 0), 17); // beyond the ring of 16
@@ -141,6 +168,7 @@ int main(void) {
     test_identity(&owner);
     test_memory_disabled(&owner);
     test_interrupts(&owner);
+    test_no_master(&owner);
     test_errors(&owner);
     owner_stop(&owner);
     test_options();
