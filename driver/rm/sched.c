@@ -370,8 +370,8 @@ typedef struct plan {
     uint32_t kicks, stops, arms; // masks of nodes
     uint32_t tokens[ISA_NODE_COUNT];
     uint64_t fences[ISA_NODE_COUNT]; // to be armed for
-    bool ended;   // jobs ended
-    bool dropped; // without the card: others may wait for them
+    bool ended;                      // jobs ended
+    bool dropped;                    // without the card: others may wait for them
 } plan_t;
 
 static rm_ready_t points_reached(const rm_job_t *job) {

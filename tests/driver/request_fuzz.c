@@ -8,6 +8,7 @@
 #include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
 #include "driver/sim/sim.h"
+#include "isa/card.h"
 #include "isa/program.h"
 
 #define OWN_BYTES (64u << 10)
@@ -58,6 +59,11 @@ typedef union request {
     accel_req_bind_t bind;
     accel_req_sync_t sync;
     accel_req_submit_t submit;
+    accel_req_ctx_create_t ctx_create;
+    accel_req_share_t share;
+    accel_req_list_t list;
+    accel_req_reset_t reset;
+    accel_req_inject_t inject;
     uint32_t words[64];
 } request_t;
 
@@ -83,13 +89,22 @@ static void fill_submit(accel_req_submit_t *submit, uint64_t *state) {
     }
 }
 
-static void fill(request_t *request, uint64_t *state, const uint8_t *own) {
+// Faults that the card outlives.
+static void fill_inject(accel_req_inject_t *inject, uint64_t bits) {
+    static const uint32_t faults[] = {ISA_INJECT_ECC_SINGLE, ISA_INJECT_IRQ_LOST,
+                                      ISA_INJECT_COMP_CORRUPT, ISA_INJECT_DMA_ERROR};
+    inject->what = faults[bits & 3];
+    inject->pad = 0;
+    inject->argument = bits >> 2 & 1;
+}
+
+static void fill(request_t *request, uint64_t *state, uint8_t *own) {
     memset(request, 0, sizeof *request);
     for (size_t i = sizeof request->head / 4; i < 64; i++)
         if (next_random(state) % 4 == 0)
             request->words[i] = (uint32_t)some_number(state);
     uint64_t bits = next_random(state);
-    request->head.op = (uint16_t)(bits % 19);
+    request->head.op = (uint16_t)(bits % 27);
     request->head.version = bits >> 16 & 63 ? ACCEL_UAPI_VERSION : (uint16_t)some_number(state);
     request->head.size = bits >> 24 & 63 ? size_of(request->head.op) : (uint32_t)bits;
     request->head.flags = bits >> 40 & 3 ? 0 : (uint32_t)some_number(state);
@@ -111,7 +126,28 @@ static void fill(request_t *request, uint64_t *state, const uint8_t *own) {
         request->bind.offset = some_number(state) & 0x3000;
         break;
     case ACCEL_REQ_CTX_CREATE:
-        request->words[4] = 1;
+        request->ctx_create.vm = 1;
+        request->ctx_create.service_class = bits >> 44 & 3;
+        request->ctx_create.share = request->ctx_create.service_class == 0 ? 0 : bits >> 46 & 31;
+        break;
+    case ACCEL_REQ_BO_EXPORT:
+    case ACCEL_REQ_BO_IMPORT:
+        request->share.handle = some_handle(state);
+        request->share.pad = 0;
+        request->share.key[0] = bits >> 44 & 1;
+        request->share.key[1] = 1;
+        request->share.name = bits >> 46 & 3;
+        break;
+    case ACCEL_REQ_EVENTS:
+    case ACCEL_REQ_CLIENTS: // only memory of ours
+        request->list.records = (uint64_t)(uintptr_t)own;
+        request->list.capacity = bits >> 44 & 31;
+        break;
+    case ACCEL_REQ_RESET: // a card's would end the client
+        request->reset.level = ACCEL_RESET_NODE;
+        break;
+    case ACCEL_REQ_INJECT:
+        fill_inject(&request->inject, bits >> 44);
         break;
     case ACCEL_REQ_SYNC_WAIT:
         request->sync.timeout_ns = bits >> 50;
@@ -149,10 +185,11 @@ static void make_objects(rm_client_t *client) {
         make_one(client, ops[i]);
 }
 
-static int fuzz(rm_card_t *rm, uint64_t n_requests, uint64_t seed, const uint8_t *own) {
+static int fuzz(rm_card_t *rm, uint64_t n_requests, uint64_t seed, uint8_t *own) {
     rm_client_t *client;
     uint64_t answers[16] = {0}, before;
-    if (rm_client_open(rm, NULL, &client) != STATUS_OK)
+    rm_client_options_t options = {.is_admin = true, .host_limit = 1 << 24};
+    if (rm_client_open(rm, &options, &client) != STATUS_OK)
         return 1;
     before = free_memory(client);
     make_objects(client);

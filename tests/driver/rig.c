@@ -5,15 +5,15 @@
 
 #include "tests/card/program.h"
 
-#define DATA_BYTES   (1u << 20)
-#define CODE_BYTES   (16u << 10)
-#define STACK_AT     0u                      // 64 KiB, shared: the programs use none
-#define DESC_AT      (64u << 10)             // descriptor of the issue
-#define SOURCE_AT    (DESC_AT + 1024u)       // its source
-#define IBS_AT       (128u << 10)            // RIG_SLOTS of 64 bytes
-#define ARGS_AT      (256u << 10)            // RIG_SLOTS of ARG_BYTES
-#define ARG_BYTES    16u                     // count, counter
-#define PROGRAM_AT   4096u                   // from program to program
+#define DATA_BYTES (1u << 20)
+#define CODE_BYTES (16u << 10)
+#define STACK_AT   0u                // 64 KiB, shared: the programs use none
+#define DESC_AT    (64u << 10)       // descriptor of the issue
+#define SOURCE_AT  (DESC_AT + 1024u) // its source
+#define IBS_AT     (128u << 10)      // RIG_SLOTS of 64 bytes
+#define ARGS_AT    (256u << 10)      // RIG_SLOTS of ARG_BYTES
+#define ARG_BYTES  16u               // count, counter
+#define PROGRAM_AT 4096u             // from program to program
 
 // --- Card ---
 
@@ -129,10 +129,10 @@ uint32_t rig_events(rig_t *rig, uint32_t kind, accel_event_record_t *out_last) {
 
 static uint32_t bind_memory(rig_user_t *user, const void *memory, uint64_t bytes, uint64_t va,
                             uint32_t prot) {
-    accel_req_bo_from_user_t bo = {
-        .head.flags = prot == ACCEL_PROT_EXECUTE ? ACCEL_FROM_USER_READ_ONLY : 0,
-        .address = (uint64_t)(uintptr_t)memory,
-        .bytes = bytes};
+    accel_req_bo_from_user_t bo = {.head.flags =
+                                       prot == ACCEL_PROT_EXECUTE ? ACCEL_FROM_USER_READ_ONLY : 0,
+                                   .address = (uint64_t)(uintptr_t)memory,
+                                   .bytes = bytes};
     assert_int_equal(ASK(user->client, bo, BO_FROM_USER), STATUS_OK);
     accel_req_bind_t bind = {
         .vm = user->vm, .bo = bo.handle, .prot = prot, .va = va, .bytes = bytes};
@@ -192,10 +192,8 @@ void rig_user_open(rig_t *rig, rig_user_t *user) {
     accel_req_handle_t vm = {0};
     assert_int_equal(ASK(user->client, vm, VM_CREATE), STATUS_OK);
     user->vm = vm.handle;
-    user->data_bo =
-        bind_memory(user, user->data, DATA_BYTES, RIG_DATA_VA, ACCEL_PROT_WRITE);
-    user->code_bo =
-        bind_memory(user, user->code, CODE_BYTES, RIG_CODE_VA, ACCEL_PROT_EXECUTE);
+    user->data_bo = bind_memory(user, user->data, DATA_BYTES, RIG_DATA_VA, ACCEL_PROT_WRITE);
+    user->code_bo = bind_memory(user, user->code, CODE_BYTES, RIG_CODE_VA, ACCEL_PROT_EXECUTE);
 }
 
 void rig_user_close(rig_user_t *user) {
@@ -224,7 +222,7 @@ static uint64_t write_slot(rig_user_t *user, uint32_t slot, const rig_job_t *job
 }
 
 status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot) {
-    uint32_t slot = user->n_slots++ % RIG_SLOTS;
+    uint32_t slot = (ATOMIC_ADD(&user->n_slots, 1u) - 1) % RIG_SLOTS;
     accel_req_submit_t request = {
         .ctx = context,
         .node = ACCEL_NODE_COMPUTE,

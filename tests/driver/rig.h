@@ -20,14 +20,14 @@
 #include "isa/packet.h"
 #include "isa/program.h"
 
-#define RIG_SLOTS     512u                       // command buffers of a user
-#define RIG_DATA_VA   ISA_VA_IO                  // 1 MiB of host memory, written by the card
-#define RIG_CODE_VA   ISA_VA_IMAGE               // the programs
-#define RIG_MEMORY    (UINT64_C(512) << 20)      // of the card
-#define RIG_ISSUE     317u                       // about the cycles of one issue of rig_work
+#define RIG_SLOTS      512u                  // command buffers of a user
+#define RIG_DATA_VA    ISA_VA_IO             // 1 MiB of host memory, written by the card
+#define RIG_CODE_VA    ISA_VA_IMAGE          // the programs
+#define RIG_MEMORY     (UINT64_C(512) << 20) // of the card
+#define RIG_ISSUE      317u                  // about the cycles of one issue of rig_work
 #define RIG_MCYCLES(n) ((uint64_t)(n)*1000000u / RIG_ISSUE)
-#define FOREVER       UINT64_MAX
-#define RIG_WAIT_NS   UINT64_C(20000000000)      // ends what hangs
+#define FOREVER        UINT64_MAX
+#define RIG_WAIT_NS    UINT64_C(20000000000) // ends what hangs
 
 typedef struct rig {
     port_user_t *port;

@@ -101,11 +101,8 @@ static void host_buffers_are_seen_by_both(void **state) {
     for (uint32_t i = 0; i < 12288 / 8; i++)
         assert_int_equal(memory[i], 0);
     uint64_t va = RIG_DATA_VA + (1u << 30);
-    accel_req_bind_t bind = {.vm = user.vm,
-                             .bo = bo.handle,
-                             .prot = ACCEL_PROT_WRITE,
-                             .va = va,
-                             .bytes = 12288};
+    accel_req_bind_t bind = {
+        .vm = user.vm, .bo = bo.handle, .prot = ACCEL_PROT_WRITE, .va = va, .bytes = 12288};
     assert_int_equal(ASK(user.client, bind, BIND), STATUS_OK);
     memory[0] = 0x1234567;
     uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&user);

@@ -7,7 +7,8 @@
 #include "driver/port/user/user_internal.h"
 #include "support/checked.h"
 
-#define PAGE_BYTES 4096u
+#define PAGE_BYTES    4096u
+#define DMA_BYTES_MAX (UINT64_C(1) << 36) // nobody means it
 
 void *user_mem_alloc(port_t *port, size_t bytes) {
     (void)port;
@@ -104,7 +105,7 @@ static uint64_t reachable(port_user_t *port, uint64_t address, bool write) {
 status_t user_dma_alloc(port_t *base, uint64_t bytes, port_dma_t *out_dma) {
     uint64_t rounded;
     *out_dma = (port_dma_t){0};
-    if (!checked_align_up(bytes, PAGE_BYTES, &rounded) || rounded > SIZE_MAX)
+    if (!checked_align_up(bytes, PAGE_BYTES, &rounded) || rounded > DMA_BYTES_MAX)
         return STATUS_NO_MEMORY;
     void *cpu = aligned_alloc(PAGE_BYTES, (size_t)rounded);
     if (cpu == NULL)
