@@ -44,8 +44,9 @@ static bool dma_write(void *user, uint64_t address, const void *data, uint64_t b
     } else {
         memcpy(to, data, bytes);
     }
-    if (owner->hook != NULL)
-        owner->hook(owner, address);
+    owner_hook_t hook = atomic_load(&owner->hook);
+    if (hook != NULL)
+        hook(owner, address);
     return true;
 }
 

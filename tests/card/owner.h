@@ -46,7 +46,7 @@ typedef struct owner {
     size_t trace_bytes;
     atomic_bool refuse_dma;
     _Atomic uint64_t dma_count; // accesses of the card, mappings not counted
-    owner_hook_t hook;
+    _Atomic(owner_hook_t) hook;
     void *hook_user;
     bool own_clock;          // time stands still but for owner_pass
     _Atomic uint64_t now_ns; // of such a clock

@@ -18,11 +18,14 @@ static void works_on(launch_t *launch, uint32_t cores) {
     program_t p = {.n = 0};
     li(&p, T0, 4711);
     barrier(&p, T1, XA_DMAO);
-    sd(&p, T0, A0, 0);
+    slli(&p, T2, A1, 3);
+    add(&p, T2, T2, A0);
+    sd(&p, T0, T2, 0);
     finish(&p, 0);
-    launch->data[0] = 0;
+    memset(launch->data, 0, 0x1000);
     CHECK_EQUAL(launch_run(launch, &p, cores).type, ISA_COMP_DONE);
-    CHECK_EQUAL(launch->data[0], 4711);
+    for (uint32_t i = 0; i < cores; i++)
+        CHECK_EQUAL(launch->data[i], 4711);
 }
 
 // --- Programs that never end ---
