@@ -80,6 +80,7 @@ static status_t open_rm(daemon_client_t *client) {
         .is_admin = client->uid == 0 || client->uid == client->server->uid,
         .memory_limit = options->client_memory,
         .host_limit = options->client_host_memory,
+        .is_lazy = true,
     };
     memcpy(rm.name, client->name, sizeof rm.name);
     if (getrandom(client->token, sizeof client->token, 0) != sizeof client->token)

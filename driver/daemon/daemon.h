@@ -17,6 +17,7 @@
 #include "driver/rm/rm.h"
 #include "driver/sim/sim.h"
 #include "driver/uapi/accel_socket.h"
+#include "isa/card.h"
 #include "support/list.h"
 
 #define DAEMON_MAX_CARDS 64u
@@ -43,16 +44,26 @@ void daemon_log_port(daemon_log_t *log, uint32_t card, port_log_t id, uint64_t a
 
 // --- card.c: a simulated card, its port and its resource manager ---
 
+// Work that nobody waits for is done by threads of the card's own, one for each hardware node;
+// other work in the thread of the connection that waits for it, which saves a hand-over.
 typedef struct daemon_card {
     daemon_log_t *log;
     uint32_t index;
     port_user_t *port;
     sim_function_t function;
     rm_card_t *rm;
+
+    pthread_mutex_t mutex; // what follows
+    pthread_cond_t wake;
+    pthread_t threads[ISA_NODE_COUNT];
+    uint32_t n_threads;
+    bool has_mutex, has_work, stopping;
 } daemon_card_t;
 
 status_t daemon_card_start(daemon_card_t *card, const sim_options_t *options);
 void daemon_card_stop(daemon_card_t *card); // one that never started is fine
+// Something was submitted that nobody waits for now.
+void daemon_card_work(daemon_card_t *card);
 
 // --- The server ---
 

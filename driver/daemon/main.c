@@ -19,7 +19,7 @@ typedef struct options {
     uint64_t cards, cores, max_clients;
     const char *profile, *engine, *socket, *socket_mode, *log;
     const char *memory, *client_memory, *client_host_memory;
-    bool timing, async, foreground;
+    bool timing, foreground;
 } options_t;
 
 #define OPTION(short_name, long_name, kind, member, value, choices, help)                          \
@@ -35,9 +35,6 @@ static const cli_option_t option_table[] = {
     OPTION('m', "memory", CLI_TEXT, memory, "BYTES", NULL,
            "memory of each (default: the profile's); K, M, G may follow"),
     OPTION(0, "timing", CLI_FLAG, timing, NULL, NULL, "count cycles by event simulation"),
-    OPTION(0, "async", CLI_FLAG, async, NULL, NULL,
-           "cards work in threads of their own: starting work returns at once, so that one thread "
-           "of a process overlaps copies and launches, each of which costs some tens of us more"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Clients"},
     OPTION('s', "socket", CLI_TEXT, socket, "PATH", NULL,
            "where (default: /run/accel-cardd.sock for root, else accel-cardd.sock in "
@@ -119,7 +116,6 @@ static bool check_cards(const options_t *options, daemon_options_t *out) {
         .cores = (uint32_t)options->cores,
         .engines = strcmp(options->engine, "ref") == 0 ? SIM_ENGINES_REF : SIM_ENGINES_FAST,
         .mode = options->timing ? SIM_MODE_TIMING : SIM_MODE_FUNCTIONAL,
-        .posted = options->async,
     };
     if (options->cards < 1 || options->cards > DAEMON_MAX_CARDS)
         return fail("--cards", "from 1 to 64 are possible");

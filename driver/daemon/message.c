@@ -9,6 +9,7 @@
 typedef struct message {
     daemon_connection_t *connection;
     size_t in_at, out_at;
+    bool leaves_work; // submitted or signalled, and not waited
 } message_t;
 
 static size_t padded(size_t bytes) { return (bytes + 7) & ~(size_t)7; }
@@ -127,6 +128,15 @@ static status_t carry_out(message_t *m, accel_req_t *head) {
     return rm_request(client->rm, head, head->size);
 }
 
+// A wait without a limit sees to what was submitted before it, in this thread; else the card's do.
+static void leave_work(message_t *m, const accel_req_t *wait) {
+    bool sees = wait != NULL && wait->size == sizeof(accel_req_sync_t) &&
+                ((const accel_req_sync_t *)(const void *)wait)->timeout_ns == PORT_WAIT_FOREVER;
+    if (m->leaves_work && !sees)
+        daemon_card_work(m->connection->client->card);
+    m->leaves_work = false;
+}
+
 // False: it failed.
 static bool next(message_t *m) {
     daemon_connection_t *connection = m->connection;
@@ -136,7 +146,11 @@ static bool next(message_t *m) {
     size_t size = asked->size, array;
     (void)array_bytes(in, asked, &array);
     memcpy(answer, in, size);
+    if (asked->op == ACCEL_REQ_SYNC_WAIT)
+        leave_work(m, answer);
     status_t status = carry_out(m, answer); // may move out_at behind its records
+    if (asked->op == ACCEL_REQ_SUBMIT || asked->op == ACCEL_REQ_SYNC_SIGNAL)
+        m->leaves_work = true;
     answer->size = (uint32_t)size;
     answer->op = asked->op;
     answer->status = (uint32_t)status;
@@ -165,6 +179,7 @@ size_t daemon_message(daemon_connection_t *connection, size_t bytes, bool *out_b
                 break;
         }
     }
+    leave_work(&m, NULL);
     head->bytes = (uint32_t)m.out_at;
     return m.out_at;
 }

@@ -17,6 +17,8 @@ static void dpc(void *user) {
     rm_sched_pump(card);
 }
 
+void rm_card_pump(rm_card_t *card) { rm_sched_pump(card); }
+
 static status_t start_irq(rm_card_t *card) {
     port_irq_t irq = {.isr = isr, .dpc = dpc, .user = card};
     RETURN_IF_ERROR(card->port->ops->irq_enable(card->port, &irq, &card->vectors));

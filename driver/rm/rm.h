@@ -34,7 +34,13 @@ typedef struct rm_client_options {
     bool is_admin;
     uint64_t memory_limit; // bytes of card memory, 0: the card's
     uint64_t host_limit;   // bytes of pinned memory, 0: none
+    // Requests do not give the card work, which a simulated one would do before they return: that
+    // is left to waits without a time limit, and to rm_card_pump, which must follow.
+    bool is_lazy;
 } rm_client_options_t;
+
+// [P] Takes in what the card finished and hands it what is ready. A simulated card may work inside.
+void rm_card_pump(rm_card_t *card);
 
 // [P] Handles belong to one client. Closing waits for the client's work in flight, cancels what has
 // not begun, and frees all that it made. `options` may be NULL: an administrator without limits.

@@ -82,7 +82,9 @@ typedef struct rm_sync {
     // Under the spin.
     uint64_t value;
     uint64_t suspended_at; // the point whose submission is suspended, or 0
-    status_t status;       // sticky once not OK: a point that will never truly be reached
+    // Sticky once not OK: from then on a point above `good` was never truly reached.
+    status_t status;
+    uint64_t good;
 } rm_sync_t;
 
 typedef struct rm_point {
@@ -396,6 +398,8 @@ WARN_UNUSED status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *requ
 void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync);
 // Under the spin: the timeline reaches the point, with `status` if that is not OK.
 void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status);
+// Under the spin: how a point came about that was reached.
+status_t rm_sync_status(const rm_sync_t *sync, uint64_t value);
 // Pumps, then sleeps, until done(what) under the spin. STATUS_TIMEOUT.
 WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
                              uint64_t deadline_ns);
@@ -417,6 +421,8 @@ void rm_sched_pump(rm_card_t *card);
 // For the watchdog's thread: the same, but leaves handing over to a waiter if there is one, since
 // a simulated card may do the work inside of it.
 void rm_sched_nudge(rm_card_t *card);
+// Only takes in what the card finished.
+void rm_sched_look(rm_card_t *card);
 // [P] Calls back what the node has in flight. False: this card cannot.
 bool rm_sched_stop(rm_card_t *card, uint32_t node);
 // Under the spin: queued jobs of the context end with `status`.

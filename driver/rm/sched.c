@@ -378,7 +378,7 @@ static rm_ready_t points_reached(const rm_job_t *job) {
     for (uint32_t i = 0; i < job->n_in; i++) {
         if (job->in[i].sync->value < job->in[i].value)
             return RM_NOT_YET;
-        if (job->in[i].sync->status != STATUS_OK)
+        if (rm_sync_status(job->in[i].sync, job->in[i].value) != STATUS_OK)
             return RM_NEVER;
     }
     return RM_READY;
@@ -515,11 +515,12 @@ static void want_interrupts(rm_card_t *card, plan_t *plan) {
     }
 }
 
-// A doorbell may be the work itself. What is in the ring is rung before the ring is stopped.
+// A doorbell may be the work itself: copies go first, whose end is sooner. What is in the ring is
+// rung before the ring is stopped.
 static void act(rm_card_t *card, const plan_t *plan) {
     if (plan->ended || plan->dropped)
         card->port->ops->event_set(card->port, &card->progress);
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+    for (uint32_t i = ISA_NODE_COUNT; i-- > 0;) {
         if ((plan->kicks >> i & 1) != 0)
             hw_kick(card->hw, i, ISA_RING_NORMAL);
         if ((plan->stops >> i & 1) != 0)
@@ -551,6 +552,15 @@ void rm_sched_pump(rm_card_t *card) {
         plan = turn(card, true);
         rm_leave(card);
     } while ((plan.kicks | plan.stops) != 0 || plan.dropped);
+}
+
+void rm_sched_look(rm_card_t *card) {
+    if (!rm_enter(card))
+        return;
+    plan_t plan = turn(card, false);
+    rm_leave(card);
+    if (plan.ended)
+        card->port->ops->event_set(card->port, &card->progress);
 }
 
 void rm_sched_nudge(rm_card_t *card) {

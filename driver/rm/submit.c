@@ -132,7 +132,8 @@ status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
     }
     request->seq = ATOMIC_ADD(&client->seq, 1u);
     rm_pm_wake(card);
-    rm_sched_pump(card);
+    if (!client->options.is_lazy)
+        rm_sched_pump(card);
     return STATUS_OK;
 }
 

@@ -11,7 +11,7 @@ status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request) {
     rm_sync_t *sync = rm_new(client->card, sizeof *sync);
     if (sync == NULL)
         return STATUS_NO_MEMORY;
-    sync->value = request->value;
+    sync->value = sync->good = request->value;
     status_t status = rm_client_add(client, &sync->object, RM_SYNC, &request->handle);
     if (status != STATUS_OK)
         rm_sync_destroy(client->card, sync);
@@ -25,9 +25,28 @@ void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status) {
         sync->value = value;
     if (sync->suspended_at != 0 && sync->suspended_at <= sync->value)
         sync->suspended_at = 0;
-    if (sync->status == STATUS_OK)
+    if (sync->status == STATUS_OK && status != STATUS_OK) {
         sync->status = status;
+        sync->good = value - 1 < sync->good ? value - 1 : sync->good;
+    } else if (sync->status == STATUS_OK) {
+        sync->good = sync->value;
+    }
 }
+
+status_t rm_sync_status(const rm_sync_t *sync, uint64_t value) {
+    return value <= sync->good ? STATUS_OK : sync->status;
+}
+
+static void pump_or_look(rm_card_t *card, bool gives) {
+    if (gives)
+        rm_sched_pump(card);
+    else
+        rm_sched_look(card);
+}
+
+// `gives`: may hand the card work meanwhile.
+static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                         uint64_t deadline_ns, bool gives);
 
 typedef struct wish {
     const rm_client_t *client;
@@ -53,16 +72,18 @@ static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_
     uint64_t now = rm_now(card);
     uint64_t deadline = request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
                                                                       : now + request->timeout_ns;
-    RETURN_IF_ERROR(rm_wait(card, is_decided, &wish, deadline));
+    bool gives = !client->options.is_lazy || request->timeout_ns == PORT_WAIT_FOREVER;
+    RETURN_IF_ERROR(wait_for(card, is_decided, &wish, deadline, gives));
     rm_spin(card);
-    status_t status = sync->value >= request->value ? sync->status
+    status_t status = sync->value >= request->value ? rm_sync_status(sync, request->value)
                       : is_suspended(&wish)         ? STATUS_SUSPENDED
                                                     : STATUS_DEVICE_LOST;
     rm_unspin(card);
     return status;
 }
 
-static status_t sync_signal(rm_card_t *card, rm_sync_t *sync, uint64_t value) {
+static status_t sync_signal(rm_client_t *client, rm_sync_t *sync, uint64_t value) {
+    rm_card_t *card = client->card;
     rm_spin(card);
     bool backwards = value <= sync->value;
     if (!backwards)
@@ -71,12 +92,15 @@ static status_t sync_signal(rm_card_t *card, rm_sync_t *sync, uint64_t value) {
     if (backwards)
         return STATUS_INVALID;
     card->port->ops->event_set(card->port, &card->progress);
-    rm_sched_pump(card);
+    if (!client->options.is_lazy)
+        rm_sched_pump(card);
     return STATUS_OK;
 }
 
-static status_t sync_query(rm_card_t *card, const rm_sync_t *sync, accel_req_sync_t *request) {
-    rm_sched_pump(card);
+static status_t sync_query(const rm_client_t *client, const rm_sync_t *sync,
+                           accel_req_sync_t *request) {
+    rm_card_t *card = client->card;
+    pump_or_look(card, !client->options.is_lazy);
     rm_spin(card);
     request->value = sync->value;
     status_t status = sync->status;
@@ -90,8 +114,8 @@ status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request) {
         return STATUS_NOT_FOUND;
     status_t status = request->head.op == ACCEL_REQ_SYNC_WAIT ? sync_wait(client, sync, request)
                       : request->head.op == ACCEL_REQ_SYNC_SIGNAL
-                          ? sync_signal(client->card, sync, request->value)
-                          : sync_query(client->card, sync, request);
+                          ? sync_signal(client, sync, request->value)
+                          : sync_query(client, sync, request);
     rm_put(&sync->object);
     return status;
 }
@@ -124,11 +148,11 @@ static void sleep_until(rm_card_t *card, uint64_t count, uint64_t deadline_ns) {
 }
 
 static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                     uint64_t deadline_ns) {
+                     uint64_t deadline_ns, bool gives) {
     uint64_t poll_until = 0;
     for (;;) {
         uint64_t count = card->port->ops->event_count(card->port, &card->progress);
-        rm_sched_pump(card);
+        pump_or_look(card, gives);
         if (ask(card, done, what))
             return STATUS_OK;
         uint64_t now = rm_now(card);
@@ -143,13 +167,21 @@ static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void
     }
 }
 
-status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                 uint64_t deadline_ns) {
-    rm_sched_pump(card);
+// Only a waiter who gives is counted.
+static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                         uint64_t deadline_ns, bool gives) {
+    pump_or_look(card, gives);
     if (ask(card, done, what))
         return STATUS_OK;
-    count_waiter(card, true);
-    status_t status = wait(card, done, what, deadline_ns);
-    count_waiter(card, false);
+    if (gives)
+        count_waiter(card, true);
+    status_t status = wait(card, done, what, deadline_ns, gives);
+    if (gives)
+        count_waiter(card, false);
     return status;
+}
+
+status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                 uint64_t deadline_ns) {
+    return wait_for(card, done, what, deadline_ns, true);
 }

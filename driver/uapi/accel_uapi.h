@@ -165,7 +165,7 @@ typedef struct accel_req_bind {
 } accel_req_bind_t;
 
 // SYNC_WAIT ends with STATUS_SUSPENDED when the submission that would signal the point waits for
-// memory, and with STATUS_CONTEXT_LOST when it never will.
+// memory, and with STATUS_CONTEXT_LOST when it never will; points below one that failed stay good.
 typedef struct accel_req_sync {
     accel_req_t head;
     uint32_t handle;     // in; SYNC_CREATE: out

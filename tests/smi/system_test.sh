@@ -42,7 +42,7 @@ until_true() {
 
 expect 3 "start accel-cardd"
 expect 3 "$work/elsewhere" --socket "$work/elsewhere" -L
-"$cardd" --foreground --async --cards=2 --cores=1 --memory=256M --socket="$ACCEL_SOCKET" \
+"$cardd" --foreground --cards=2 --cores=1 --memory=256M --socket="$ACCEL_SOCKET" \
     --log="$work/log" &
 daemon=$!
 until_true "$smi" -L || { echo "the daemon did not start"; cat "$work/log"; exit 1; }
