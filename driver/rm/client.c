@@ -161,9 +161,17 @@ status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
     return status;
 }
 
+// Nobody waits for what runs in contexts that are being destroyed: it is called back.
 void rm_client_abandon(rm_client_t *client) {
     rm_card_t *card = client->card;
     STORE_RELEASE(&client->abandoned, 1u);
+    rm_spin(card);
+    LIST_FOR_EACH(node, &card->contexts) {
+        const rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        if (context->client == client && context->closing && context->n_flight > 0)
+            card->nodes[context->flight_node].stop = true;
+    }
+    rm_unspin(card);
     card->port->ops->event_set(card->port, &card->progress);
 }
 

@@ -143,6 +143,7 @@ void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
     rm_spin(card);
     context->closing = true;
     rm_sched_cancel(card, context, STATUS_CONTEXT_LOST);
+    call_back |= LOAD_ACQUIRE(&context->client->abandoned) != 0;
     if (call_back && context->n_flight > 0 && context->flight_node == ISA_NODE_COMPUTE)
         card->nodes[ISA_NODE_COMPUTE].stop = true;
     rm_unspin(card);

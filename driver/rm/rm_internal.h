@@ -196,7 +196,6 @@ typedef struct rm_node {
     uint32_t resets;
     uint64_t armed;      // fence that an interrupt was asked for, or 0
     uint32_t armed_irqs; // the card's count of interrupts then
-    bool armed_late;     // it is done, and no interrupt came yet
     uint32_t corrupt;    // notices that were dealt with
     uint32_t beat;       // HEARTBEAT as last seen
     uint64_t beat_ns;    // when it moved

@@ -494,7 +494,6 @@ static bool note_armed(rm_card_t *card, rm_node_t *node) {
     if (node->armed != node->first_flight) {
         node->armed = node->first_flight;
         node->armed_irqs = LOAD_ACQUIRE(&card->irqs);
-        node->armed_late = false;
     }
     return true;
 }

@@ -17,20 +17,31 @@ static bool is_watched(const rm_card_t *card) { return (card->features & ISA_FEA
 
 // --- Interrupts that do not come ---
 
-// Twice seen: an interrupt that is on its way has one tick to arrive.
-static void look_for_interrupt(rm_card_t *card, uint32_t number) {
+#define ON_ITS_WAY_US 1000u // an interrupt that was sent arrives within this time
+
+// The fence that was armed for and is done, though no interrupt came since; else 0.
+static uint64_t late_fence(rm_card_t *card, uint32_t number) {
     rm_node_t *node = &card->nodes[number];
     uint64_t done = hw_fence_done(card->hw, number, ISA_RING_NORMAL);
     rm_spin(card);
-    if (node->armed != 0 && LOAD_ACQUIRE(&card->irqs) != node->armed_irqs)
+    if (LOAD_ACQUIRE(&card->irqs) != node->armed_irqs)
         node->armed = 0;
-    bool late = node->armed != 0 && done >= node->armed;
-    if (late && node->armed_late) {
-        rm_event(card, ACCEL_EVENT_INTERRUPT_LOST, number, NULL, 0, node->armed, 0);
-        card->lost_interrupts++;
-        node->armed = 0;
-    }
-    node->armed_late = late && node->armed != 0;
+    uint64_t fence = node->armed != 0 && done >= node->armed ? node->armed : 0;
+    rm_unspin(card);
+    return fence;
+}
+
+static void look_for_interrupt(rm_card_t *card, uint32_t number) {
+    uint64_t fence = late_fence(card, number);
+    if (fence == 0)
+        return;
+    card->port->ops->stall_us(card->port, ON_ITS_WAY_US);
+    if (late_fence(card, number) != fence)
+        return;
+    rm_spin(card);
+    rm_event(card, ACCEL_EVENT_INTERRUPT_LOST, number, NULL, 0, fence, 0);
+    card->lost_interrupts++;
+    card->nodes[number].armed = 0;
     rm_unspin(card);
 }
 
@@ -200,9 +211,10 @@ static void plan_next(rm_card_t *card) {
 static void look_after(rm_card_t *card) {
     hw_dpc(card->hw); // errors, and packets whose entries were nonsense
     look_at_alarms(card);
-    rm_sched_nudge(card);
+    hw_poll(card->hw);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         look_for_interrupt(card, i);
+    rm_sched_nudge(card);
     if (!hw_alive(card->hw)) {
         rm_recover_gone(card);
         return;

@@ -112,6 +112,28 @@ static void a_stuck_submitter_harms_nobody(void **state) {
     assert_int_equal(rig_query(&f->user, s.context).reason, ACCEL_LOST_TIMEOUT);
 }
 
+static void *destroy_context(void *argument) {
+    const submitter_t *s = argument;
+    assert_int_equal(rig_destroy(s->user, ACCEL_REQ_CTX_DESTROY, s->context), STATUS_OK);
+    return NULL;
+}
+
+// Destroying a context waits for what runs, unless nobody is there any more who would.
+static void the_abandoned_do_not_wait(void **state) {
+    fixture_t *f = *state;
+    rig_user_t user;
+    pthread_t thread;
+    rig_user_open(&f->rig, &user);
+    submitter_t s = {&user, rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0)};
+    rig_job_t spin = {.program = RIG_SPIN};
+    assert_int_equal(rig_submit(&user, s.context, &spin, NULL), STATUS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, destroy_context, &s), 0);
+    for (int i = 0; i < 20; i++)
+        rig_pause();
+    RIG_UNTIL((rm_client_abandon(user.client), pthread_tryjoin_np(thread, NULL) == 0));
+    rig_user_close(&user);
+}
+
 // Copies and launches of one context stay in order across the nodes.
 static void nodes_keep_the_order(void **state) {
     fixture_t *f = *state;
@@ -177,6 +199,7 @@ int main(void) {
         TEST_BOTH(classes_and_best_effort_end_once),
         cmocka_unit_test_setup_teardown(the_endless_give_way, set_up_posted, tear_down),
         TEST_BOTH(a_stuck_submitter_harms_nobody),
+        cmocka_unit_test_setup_teardown(the_abandoned_do_not_wait, set_up_posted, tear_down),
         TEST_BOTH(nodes_keep_the_order),
         TEST_BOTH(a_fault_takes_its_context_alone),
     };

@@ -40,6 +40,7 @@ static void lost_interrupts_are_found(void **state) {
     }
     assert_int_equal(rig_query(user, context).state, ACCEL_CTX_READY);
     assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_CONTEXT_LOST, NULL), 0);
+    assert_true(rig_telemetry(&f->rig).lost_interrupts >= 1);
 }
 
 // The context in work is lost; what others had queued runs, and runs once.
