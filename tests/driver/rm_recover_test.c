@@ -4,7 +4,8 @@
 
 #include "tests/driver/rig.h"
 
-static const rm_options_t quick = {.answer_ns = 60000000, .stall_ns = 100000000};
+// Short, but long for a thread that waits for a processor.
+static const rm_options_t quick = {.answer_ns = 400000000, .stall_ns = 400000000};
 
 typedef struct fixture {
     rig_t rig;
