@@ -165,7 +165,7 @@ typedef struct rm_context {
     uint32_t n_flight;      // all on flight_node
     uint32_t flight_node;
     bool closing;
-    bool holding; // the one in flight may suspend: a launch behind it would overwrite what it saves
+    bool holding; // the last in flight may be saved: a launch behind it would overwrite that
     uint64_t heap_need;
     isa_fault_record_t fault;
     uint64_t reported; // cycles of the descriptor that were charged

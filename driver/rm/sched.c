@@ -125,6 +125,9 @@ void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status) {
     }
 }
 
+// It may end with its run in the context's save area.
+static bool may_be_saved(const rm_job_t *job) { return job->may_suspend || job->quantum != 0; }
+
 // The job left the ring.
 static void left(rm_card_t *card, rm_job_t *job) {
     job->news = 0;
@@ -132,7 +135,8 @@ static void left(rm_card_t *card, rm_job_t *job) {
         return;
     rm_class_ended(card, job);
     job->context->n_flight--;
-    job->context->holding = false;
+    if (may_be_saved(job))
+        job->context->holding = false;
     if (job->begun_ns != 0)
         job->spent_ns += rm_now(card) - job->begun_ns;
     job->begun_ns = 0;
@@ -406,7 +410,7 @@ static void launch(rm_card_t *card, rm_job_t *job, plan_t *plan) {
     if (job->context != NULL) {
         job->context->n_flight++;
         job->context->flight_node = job->node;
-        job->context->holding = job->may_suspend;
+        job->context->holding = may_be_saved(job);
         rm_class_began(card, job);
     }
     if (job->packet.head.op == ISA_RING_RUN_IB)
