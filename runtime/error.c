@@ -13,6 +13,18 @@ _Static_assert((int)ACCEL_F32 == DTYPE_F32 && (int)ACCEL_I64 == DTYPE_I64 &&
                    (int)ACCEL_F8E8M0 == DTYPE_F8E8M0 && (int)ACCEL_I2 == DTYPE_I2,
                "element types");
 
+// Why a context was lost has the numbers of the driver.
+_Static_assert((int)ACCEL_NOT_LOST == ACCEL_LOST_NOT &&
+                   (int)ACCEL_LOST_BY_FAULT == ACCEL_LOST_FAULT &&
+                   (int)ACCEL_LOST_BY_HANG == ACCEL_LOST_HANG &&
+                   (int)ACCEL_LOST_BY_TIMEOUT == ACCEL_LOST_TIMEOUT &&
+                   (int)ACCEL_LOST_BY_ECC == ACCEL_LOST_ECC &&
+                   (int)ACCEL_LOST_BY_CARD_ERROR == ACCEL_LOST_CARD_ERROR &&
+                   (int)ACCEL_LOST_BY_RESET == ACCEL_LOST_RESET &&
+                   (int)ACCEL_LOST_BY_REMOVAL == ACCEL_LOST_REMOVED &&
+                   (int)ACCEL_LOST_BY_BAN == ACCEL_LOST_BANNED,
+               "reasons");
+
 const char *accel_status_text(accel_status_t status) { return status_text((status_t)status); }
 
 accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *format, ...) {
@@ -20,6 +32,7 @@ accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *
         return status;
     va_list args;
     error->status = status;
+    error->lost = ACCEL_NOT_LOST;
     va_start(args, format);
     (void)vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
@@ -43,15 +56,26 @@ accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char 
                    hint_of(status));
 }
 
-accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
+// A card that was lost and answers has been reset.
+static accel_lost_t how_lost(accel_device_t *device) {
+    accel_req_telemetry_t now = {0};
+    if (rt_request(device, &now, sizeof now, ACCEL_REQ_TELEMETRY) != STATUS_OK)
+        return ACCEL_NOT_LOST;
+    return now.card_state == ACCEL_CARD_LOST ? ACCEL_LOST_BY_REMOVAL : ACCEL_LOST_BY_RESET;
+}
+
+accel_status_t rt_fail_device(accel_device_t *device, accel_error_t *error, status_t status,
                               const char *what) {
     const rt_client_t *client = &device->client;
     const char *why = status == STATUS_DEVICE_LOST && client->ops->lost != NULL
                           ? client->ops->lost(client->self)
                           : NULL;
-    if (why == NULL)
-        return rt_fail_status(error, status, what);
-    return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
+    if (why != NULL)
+        return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
+    accel_status_t result = rt_fail_status(error, status, what);
+    if (status == STATUS_DEVICE_LOST && error != NULL)
+        error->lost = how_lost(device);
+    return result;
 }
 
 void rt_text_add(rt_text_t *text, const char *format, ...) {

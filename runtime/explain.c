@@ -184,15 +184,23 @@ static accel_status_t status_of(uint32_t reason, const isa_fault_record_t *fault
     return reason == ACCEL_LOST_BANNED ? ACCEL_DENIED : ACCEL_CONTEXT_LOST;
 }
 
+static accel_status_t lost_by_event(accel_error_t *error) {
+    accel_status_t result =
+        rt_fail(error, ACCEL_CONTEXT_LOST,
+                "work that this stream waited for by an event failed; waiting for the "
+                "event's own stream tells why");
+    if (error != NULL)
+        error->lost = ACCEL_LOST_BY_EVENT;
+    return result;
+}
+
 accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
                           const accel_req_ctx_query_t *query, accel_error_t *error) {
     isa_fault_record_t fault;
     _Static_assert(sizeof fault == sizeof query->fault, "fault record");
     memcpy(&fault, query->fault, sizeof fault);
     if (query->state != ACCEL_CTX_LOST)
-        return rt_fail(error, ACCEL_CONTEXT_LOST,
-                       "work that this stream waited for by an event failed; waiting for the "
-                       "event's own stream tells why");
+        return lost_by_event(error);
     culprit_t culprit = culprit_of(device, lane, &fault);
     rt_text_t text = {0};
     rt_text_add(&text, "the program ");
@@ -209,5 +217,7 @@ accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
     else
         add_details(&text, &culprit, &fault);
     accel_status_t result = rt_fail(error, status_of(query->reason, &fault), "%s", text.text);
+    if (error != NULL)
+        error->lost = (accel_lost_t)query->reason;
     return result;
 }

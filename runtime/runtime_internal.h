@@ -27,7 +27,7 @@ typedef struct rt_text {
 } rt_text_t;
 void rt_text_add(rt_text_t *text, const char *format, ...) PRINTF_LIKE(2, 3);
 // The same, and says of a lost device how it was lost.
-accel_status_t rt_fail_device(const accel_device_t *device, accel_error_t *error, status_t status,
+accel_status_t rt_fail_device(accel_device_t *device, accel_error_t *error, status_t status,
                               const char *what);
 
 #define RT_TRY(expr)                                                                               \

@@ -114,9 +114,8 @@ accel_status_t rt_stream_check(const accel_stream_options_t *options, accel_erro
     return ACCEL_OK;
 }
 
-static accel_status_t not_created(const accel_device_t *device,
-                                  const accel_stream_options_t *options, status_t status,
-                                  accel_error_t *error) {
+static accel_status_t not_created(accel_device_t *device, const accel_stream_options_t *options,
+                                  status_t status, accel_error_t *error) {
     if (status == STATUS_LIMIT && options->share != 0)
         return rt_fail(error, ACCEL_LIMIT,
                        "cannot create a stream: a share of %u percent is not left on this card; "

@@ -248,12 +248,14 @@ static void failures_travel_by_events(void **state) {
     OK(accel_stream_wait_event(next, event, &error));
     assert_int_equal(accel_stream_wait(next, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
     assert_non_null(strstr(error.text, "waited for by an event"));
+    assert_int_equal(error.lost, ACCEL_LOST_BY_EVENT);
     OK(launch(f, next, other, 0, 5, &error)); // usable again
     OK(accel_stream_wait(next, UINT64_MAX, &error));
     assert_int_equal(check_result(other, 5), 0);
     for (int i = 0; i < 2; i++) { // to each who asks
         assert_int_equal(accel_event_wait(event, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
         assert_non_null(strstr(error.text, "in node 'wrong' (Gather)"));
+        assert_int_equal(error.lost, ACCEL_LOST_BY_FAULT);
     }
     assert_int_equal(accel_stream_wait(bad, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
     OK(accel_stream_wait(bad, UINT64_MAX, &error)); // told once
@@ -611,6 +613,7 @@ static void options_are_checked(void **state) {
     OK(accel_stream_create(f->device, &(accel_stream_options_t){0}, &stream, &error));
     assert_int_equal(accel_stream_output(stream, f->module, 0, &(accel_tensor_t){0}, &error),
                      ACCEL_NOT_FOUND);
+    assert_int_equal(error.lost, ACCEL_NOT_LOST);
     accel_stream_destroy(stream);
     close_card(f);
 }
@@ -669,6 +672,7 @@ static void resets_are_told(void **state) {
     OK(accel_card_reset_node(manager, 0, 0, &error));
     assert_int_equal(accel_stream_wait(stream, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
     assert_non_null(strstr(error.text, "was reset meanwhile; run it again"));
+    assert_int_equal(error.lost, ACCEL_LOST_BY_RESET);
     OK(launch(f, stream, memory, 0, 3, &error));
     OK(accel_stream_wait(stream, UINT64_MAX, &error));
     assert_int_equal(check_result(memory, 3), 0);
@@ -678,7 +682,7 @@ static void resets_are_told(void **state) {
     close_card(f);
 }
 
-static void all_is_lost(fixture_t *f, accel_stream_t *stream, uint64_t *memory) {
+static void all_is_lost(fixture_t *f, accel_stream_t *stream, uint64_t *memory, accel_lost_t why) {
     accel_error_t error = {0};
     accel_stream_t *none;
     accel_buffer_t *no_buffer;
@@ -686,6 +690,7 @@ static void all_is_lost(fixture_t *f, accel_stream_t *stream, uint64_t *memory) 
     for (int i = 0; i < 2; i++) {
         assert_int_equal(launch(f, stream, memory, 0, 0, &error), ACCEL_DEVICE_LOST);
         assert_non_null(strstr(error.text, "close it and open it again"));
+        assert_int_equal(error.lost, why);
     }
     assert_int_equal(accel_stream_create(f->device, NULL, &none, &error), ACCEL_DEVICE_LOST);
     assert_int_equal(accel_buffer_create(f->device, 4096, &no_buffer, &error), ACCEL_DEVICE_LOST);
@@ -716,7 +721,7 @@ static void lost_devices_close(void **state) {
         else
             OK(accel_card_reset(manager, 0, &error));
         accel_manager_close(manager);
-        all_is_lost(f, stream, memory);
+        all_is_lost(f, stream, memory, removed != 0 ? ACCEL_LOST_BY_REMOVAL : ACCEL_LOST_BY_RESET);
         assert_int_not_equal(accel_event_wait(event, UINT64_MAX, &error), ACCEL_OK);
         accel_event_destroy(event);
         accel_buffer_destroy(buffer);

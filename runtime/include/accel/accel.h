@@ -57,8 +57,23 @@ typedef enum accel_status {
 // A static text; never NULL.
 const char *accel_status_text(accel_status_t status);
 
+// Why work was lost, for programs that act on it.
+typedef enum accel_lost {
+    ACCEL_NOT_LOST = 0,           // the error has another reason
+    ACCEL_LOST_BY_FAULT = 1,      // its program faulted, or ended with an exit code
+    ACCEL_LOST_BY_HANG = 2,       // the card stood still with it, and the node was reset
+    ACCEL_LOST_BY_TIMEOUT = 3,    // it passed the time limit of its stream
+    ACCEL_LOST_BY_ECC = 4,        // a double-bit error in memory of its own
+    ACCEL_LOST_BY_CARD_ERROR = 5, // the card told nonsense of it, or dropped it
+    ACCEL_LOST_BY_RESET = 6,      // of its node or, with DEVICE_LOST, of the card
+    ACCEL_LOST_BY_REMOVAL = 7,    // the card does not answer
+    ACCEL_LOST_BY_BAN = 8,        // this process hung the card too often
+    ACCEL_LOST_BY_EVENT = 64,     // it waited by an event for work that was lost
+} accel_lost_t;
+
 typedef struct accel_error {
     accel_status_t status;
+    accel_lost_t lost; // of CONTEXT_LOST, DEVICE_LOST, DENIED, and LIMIT of a heap
     char text[1000];
 } accel_error_t;
 
