@@ -116,6 +116,7 @@ static void end(daemon_connection_t *connection) {
 
 void *daemon_serve(void *arg) {
     daemon_connection_t *connection = arg;
+    (void)pthread_setname_np(pthread_self(), "client"); // for ps -L, and for tests that count
     if (greet(connection))
         while (serve_one(connection)) {
         }

@@ -209,11 +209,18 @@ static bool is_for_the_lost(uint16_t op) {
     }
 }
 
+// Of the card, not of what the client had on it: a monitor outlives resets.
+static bool is_of_the_card(uint16_t op) {
+    return op == ACCEL_REQ_STATS || op == ACCEL_REQ_POWER || op == ACCEL_REQ_INJECT;
+}
+
 static status_t carry_out(rm_client_t *client, accel_req_t *request) {
     RETURN_IF_ERROR(rm_check(client, request));
     if (is_for_the_lost(request->op))
         return monitor(client, request);
-    return rm_client_is_lost(client) ? STATUS_DEVICE_LOST : work(client, request);
+    bool is_lost = is_of_the_card(request->op) ? LOAD_ACQUIRE(&client->card->absent) != 0
+                                               : rm_client_is_lost(client);
+    return is_lost ? STATUS_DEVICE_LOST : work(client, request);
 }
 
 // --- In and out, each word once ---

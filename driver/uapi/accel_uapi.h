@@ -46,7 +46,8 @@ enum { ACCEL_UAPI_TABLE(ACCEL_UAPI_OP) };
 #undef ACCEL_UAPI_OP
 
 // A client whose card was reset or lost gets DEVICE_LOST from every request but INFO, TELEMETRY,
-// EVENTS, CLIENTS, RESET and those that destroy: it shall close, and open the card again.
+// EVENTS, CLIENTS, RESET and those that destroy: it shall close, and open the card again. STATS,
+// POWER and INJECT work for it when the card does.
 typedef struct accel_req {
     uint32_t size;    // in: bytes of the whole struct
     uint16_t op;      // in: ACCEL_REQ_*
