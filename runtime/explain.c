@@ -6,7 +6,7 @@
 #include "isa/xaccel.h"
 #include "runtime/runtime_internal.h"
 
-static const char *cause_text(uint16_t cause) {
+const char *rt_fault_text(uint64_t cause) {
     switch (cause) {
 #define ISA_FAULT(name, number, scope, text)                                                       \
     case number:                                                                                   \
@@ -137,7 +137,7 @@ static void add_exit(rt_text_t *text, const culprit_t *culprit, uint64_t code) {
 static void add_details(rt_text_t *text, const culprit_t *culprit,
                         const isa_fault_record_t *fault) {
     uint64_t offset = fault->pc - culprit->image_va;
-    rt_text_add(text, "%s (va 0x%" PRIx64 ", value 0x%" PRIx64 ", %s", cause_text(fault->cause),
+    rt_text_add(text, "%s (va 0x%" PRIx64 ", value 0x%" PRIx64 ", %s", rt_fault_text(fault->cause),
                 fault->va, fault->value, access_text(fault->access));
     if (fault->core != ISA_FAULT_NO_CORE)
         rt_text_add(text, ", core %u", fault->core);

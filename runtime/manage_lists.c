@@ -77,28 +77,14 @@ static void make_kind(uint32_t kind, char *out_kind, size_t bytes) {
 }
 
 static const char *lost_text(uint32_t reason) {
-    static const char *const texts[] = {
-        [ACCEL_LOST_NOT] = "no reason",
-        [ACCEL_LOST_FAULT] = "its program faulted",
-        [ACCEL_LOST_HANG] = "it kept the node from answering",
-        [ACCEL_LOST_TIMEOUT] = "a submission passed its time limit",
-        [ACCEL_LOST_ECC] = "a double-bit error in its memory",
-        [ACCEL_LOST_CARD_ERROR] = "the card told nonsense of its work, or dropped it",
-        [ACCEL_LOST_RESET] = "its node or the card was reset",
-        [ACCEL_LOST_REMOVED] = "the card does not answer",
-        [ACCEL_LOST_BANNED] = "its process hung the card too often",
-    };
-    return reason < COUNT_OF(texts) ? texts[reason] : "unknown reason";
-}
-
-static const char *fault_text(uint64_t cause) {
-    switch (cause) {
-#define ISA_FAULT(name, number, scope, text)                                                       \
+    switch (reason) {
+#define LOST_CASE(name, number, text)                                                              \
     case number:                                                                                   \
         return text;
-#include "isa/card.def"
+        ACCEL_LOST_TABLE(LOST_CASE)
+#undef LOST_CASE
     default:
-        return "unknown cause";
+        return "unknown reason";
     }
 }
 
@@ -139,7 +125,7 @@ static void make_text(const accel_event_record_t *from, char *out_text, size_t b
     case ACCEL_EVENT_CONTEXT_LOST:
         (void)snprintf(out_text, bytes, "a context was lost: %s%s%s", lost_text(from->code),
                        from->code == ACCEL_LOST_FAULT ? ": " : "",
-                       from->code == ACCEL_LOST_FAULT ? fault_text(from->a) : "");
+                       from->code == ACCEL_LOST_FAULT ? rt_fault_text(from->a) : "");
         break;
     case ACCEL_EVENT_HANG:
         (void)snprintf(out_text, bytes, "%s %s", node,

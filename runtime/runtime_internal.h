@@ -354,7 +354,9 @@ accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool w
 accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_tensor_t *out_tensor,
                                 uint64_t *out_va, accel_error_t *error);
 
-// explain.c: why a context was lost, as a sentence that names the ONNX node and says what to do.
+// explain.c: ISA_FAULT_* in words; never NULL.
+const char *rt_fault_text(uint64_t cause);
+// Why a context was lost, as a sentence that names the ONNX node and says what to do.
 accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
                           const accel_req_ctx_query_t *query, accel_error_t *error);
 

@@ -100,16 +100,20 @@ typedef struct accel_req_ctx_create {
 #define ACCEL_CTX_SUSPENDED 1u // only SUBMIT with ACCEL_SUBMIT_RESUME goes on
 #define ACCEL_CTX_LOST      2u // for good; all its submissions fail
 
-// Why a context was lost.
-#define ACCEL_LOST_NOT        0u
-#define ACCEL_LOST_FAULT      1u // its own program; `fault` tells
-#define ACCEL_LOST_HANG       2u // it kept the node from answering; the node was reset
-#define ACCEL_LOST_TIMEOUT    3u // a submission passed its own limit
-#define ACCEL_LOST_ECC        4u // a double-bit error in memory of its own
-#define ACCEL_LOST_CARD_ERROR 5u // the card told nonsense of its work, or dropped it
-#define ACCEL_LOST_RESET      6u // an administrator reset its node or the card, or a reset had to be
-#define ACCEL_LOST_REMOVED    7u // the card does not answer any more
-#define ACCEL_LOST_BANNED     8u // its client hung the card too often
+// Why a context was lost: X(NAME, number, text).
+#define ACCEL_LOST_TABLE(X)                                                                        \
+    X(NOT, 0, "no reason")                                                                         \
+    X(FAULT, 1, "its program faulted")            /* CTX_QUERY's `fault` tells */                  \
+    X(HANG, 2, "it kept the node from answering") /* which was reset */                            \
+    X(TIMEOUT, 3, "a submission passed its time limit")                                            \
+    X(ECC, 4, "an uncorrectable error in its memory")                                              \
+    X(CARD_ERROR, 5, "the card told nonsense of its work, or dropped it")                          \
+    X(RESET, 6, "its node or the card was reset") /* by an administrator, or it had to be */       \
+    X(REMOVED, 7, "the card does not answer")                                                      \
+    X(BANNED, 8, "its process hung the card too often")
+#define ACCEL_LOST_ENUM(name, number, text) ACCEL_LOST_##name = number,
+enum { ACCEL_LOST_TABLE(ACCEL_LOST_ENUM) };
+#undef ACCEL_LOST_ENUM
 
 typedef struct accel_req_ctx_query {
     accel_req_t head;
