@@ -137,6 +137,7 @@ static void *worker(void *arg) {
     worker_start_t start = *(worker_start_t *)arg;
     sim_gang_t *gang = start.gang;
     free(arg);
+    (void)pthread_setname_np(pthread_self(), "card core");
     for (uint64_t seen = start.job;; seen++) {
         wait_until(gang, job_moved, seen);
         if (atomic_load(&gang->quit))

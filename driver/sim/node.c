@@ -92,6 +92,7 @@ static void work(sim_node_t *node, const limit_t *limit) {
 
 static void *node_thread(void *arg) {
     sim_node_t *node = arg;
+    (void)pthread_setname_np(pthread_self(), "card node");
     (void)pthread_mutex_lock(&node->lock);
     while (!atomic_load(&node->card->stopping)) {
         if (!node->rung) {

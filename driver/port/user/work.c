@@ -65,6 +65,7 @@ static void run(works_t *works, work_t *work) {
 
 static void *loop(void *user) {
     works_t *works = user;
+    (void)pthread_setname_np(pthread_self(), "card watch");
     (void)pthread_mutex_lock(&works->lock);
     while (!works->stopping) {
         work_t *work = first_due(works);
