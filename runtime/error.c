@@ -72,6 +72,16 @@ accel_status_t rt_fail_device(accel_device_t *device, accel_error_t *error, stat
                           : NULL;
     if (why != NULL)
         return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
+    if (status == STATUS_DENIED) { // a device denies nothing else than work of the banned
+        accel_status_t result =
+            rt_fail(error, ACCEL_DENIED,
+                    "%s: this process hung the card too often and gets no more work done; close "
+                    "the device, and find out why it hangs",
+                    what);
+        if (error != NULL)
+            error->lost = ACCEL_LOST_BY_BAN;
+        return result;
+    }
     accel_status_t result = rt_fail_status(error, status, what);
     if (status == STATUS_DEVICE_LOST && error != NULL)
         error->lost = how_lost(device);
