@@ -77,15 +77,17 @@ static bool make_schedule(bed_t *bed) {
 
 // --- Planting ---
 
-// Half of them where memory is likely to be in use, which is given out from the lowest address on.
+// Half of them where memory is likely to be in use, which is given out from both ends.
 static uint64_t some_address(bed_t *bed) {
     accel_card_telemetry_t now;
     accel_error_t error = {0};
     if (accel_card_telemetry(bed->manager, bed->card, &now, &error) != ACCEL_OK)
         return 0;
-    uint64_t used = now.memory_bytes - now.memory_free;
-    bool in_use = soak_below(&bed->random, 2) == 0;
-    return soak_below(&bed->random, in_use ? used + 4096 : now.memory_bytes);
+    uint64_t used = now.memory_bytes - now.memory_free + 4096;
+    uint64_t address = soak_below(&bed->random, used), where = soak_below(&bed->random, 4);
+    return where == 0   ? address
+           : where == 1 ? now.memory_bytes - 1 - address
+                        : soak_below(&bed->random, now.memory_bytes);
 }
 
 static uint64_t argument_of(bed_t *bed, plant_kind_t kind) {

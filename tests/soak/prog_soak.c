@@ -126,6 +126,60 @@ static int grow(const work_t *w) {
     return 0;
 }
 
+// --- For tests/isolation ---
+
+static int say_where(const work_t *w) {
+    w->result[0] = (uint64_t)w->data;
+    w->result[1] = (uint64_t)w->result;
+    w->result[2] = (uint64_t)w->args;
+    w->result[3] = w->args->heap;
+    w->result[4] = (uint64_t)&prog_main;
+    return 0;
+}
+
+static int fetch(const work_t *w) {
+    describe(64);
+    xa_wait(XA_DMAI, xa_dma_in(ISA_LM_BASE, w->number, 0));
+    w->result[0] = *(volatile uint64_t *)ISA_LM_BASE;
+    return 0;
+}
+
+static int look(const work_t *w) {
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < WORK_LM_BYTES / 8; i++)
+        n += ((volatile uint64_t *)ISA_LM_BASE)[i] != 0;
+    w->result[w->core] = n;
+    return 0;
+}
+
+static int hammer(const work_t *w) {
+    volatile uint64_t *data = (volatile uint64_t *)(uint64_t)w->data;
+    for (uint64_t i = 0; i < w->number; i++)
+        data[i % WORK_NUMBERS] = UINT64_MAX;
+    return 0;
+}
+
+// What one core does.
+static int probe(const work_t *w) {
+    if (w->mode == WORK_LOOK)
+        return look(w);
+    if (w->core != 0)
+        return 0;
+    switch (w->mode) {
+    case WORK_WHERE:
+        return say_where(w);
+    case WORK_PEEK:
+        w->result[0] = *(const volatile uint64_t *)w->number;
+        return 0;
+    case WORK_FETCH:
+        return fetch(w);
+    default:
+        return hammer(w);
+    }
+}
+
+// --- What goes wrong ---
+
 static void forever(void) {
     for (volatile uint64_t i = 0;; i++)
         continue;
@@ -144,6 +198,12 @@ static int misbehave(const work_t *w) {
         return reach(w);
     case WORK_BARRIER:
         xa_wait(XA_VEC, xa_barrier_vec());
+        return 0;
+    case WORK_TEXT:
+        *(volatile uint32_t *)(uint64_t)&prog_main = 0x00100073;
+        return 0;
+    case WORK_FAR:
+        w->result[0] = *(const volatile uint64_t *)(ISA_LM_BASE + w->number);
         return 0;
     default:
         return (int)w->number;
@@ -176,7 +236,7 @@ int prog_main(isa_args_t *args, uint64_t core, uint64_t cores) {
         code = grow(&w);
         break;
     default:
-        code = misbehave(&w);
+        code = w.mode < WORK_WHERE ? misbehave(&w) : probe(&w);
         break;
     }
     if (core == 0) {

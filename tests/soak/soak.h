@@ -25,7 +25,7 @@ enum {
     MAX_LOSSES = 1 << 12,
     MAX_OPENINGS = 1 << 15,
     MAX_STOPS = 1 << 10,
-    MAX_OUTCOMES = 1 << 19,
+    MAX_OUTCOMES = 1 << 18,
 };
 
 typedef struct soak_options {
@@ -75,6 +75,7 @@ typedef struct soak_outcome {
     uint32_t status, lost, own, waited; // `waited`: in a call that waits
     uint64_t number;                    // submission
     uint64_t from_ns, time_ns;          // call and return
+    char text[120];                     // begin of the error's
 } soak_outcome_t;
 
 // A device of a client's, from its opening on.

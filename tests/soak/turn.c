@@ -44,6 +44,8 @@ void soak_report(soak_worker_t *worker, const accel_error_t *error, own_kind_t o
                                                .number = atomic_load(&worker->beat->number),
                                                .from_ns = from_ns,
                                                .time_ns = soak_now()};
+    (void)snprintf(shared->outcomes[place].text, sizeof shared->outcomes[place].text, "%.100s",
+                   error->text);
     if (shared->options.verbose)
         fprintf(stderr, "process %u card %u submission %lu: %s\n", worker->process,
                 worker->device->card, (unsigned long)atomic_load(&worker->beat->number),
@@ -304,8 +306,9 @@ static const char *by_event(turn_t *t, uint64_t random) {
 }
 
 static const char *misbehave(turn_t *t, uint64_t random) {
-    static const work_mode_t modes[] = {WORK_STORE, WORK_REACH, WORK_EXIT, WORK_BARRIER, WORK_LOOP};
-    work_mode_t mode = modes[random % 5];
+    static const work_mode_t modes[] = {WORK_STORE, WORK_REACH, WORK_EXIT, WORK_BARRIER,
+                                        WORK_TEXT,  WORK_FAR,   WORK_LOOP};
+    work_mode_t mode = modes[random % 7];
     t->own = mode == WORK_LOOP ? OWN_TIMEOUT : OWN_FAULT;
     if (mode == WORK_LOOP)
         t->streams[0] = t->worker->limited;

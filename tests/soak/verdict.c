@@ -139,11 +139,11 @@ static void judge_outcomes(verdict_t *v) {
         v->failed = true;
         if (v->n_unexplained++ < 20)
             printf("soak: FAILED: '%s' (%s) without a cause; seed %lu, process %u, card %u, "
-                   "submission %lu, at %.3f s\n",
+                   "submission %lu, at %.3f s: %s\n",
                    accel_status_text((accel_status_t)outcome->status),
                    soak_lost_text(outcome->lost), (unsigned long)v->shared->options.seed,
                    outcome->process, outcome->card, (unsigned long)outcome->number,
-                   (double)(outcome->time_ns - v->shared->start_ns) / 1e9);
+                   (double)(outcome->time_ns - v->shared->start_ns) / 1e9, outcome->text);
     }
 }
 

@@ -6,23 +6,32 @@
 
 #include <stdint.h>
 
-#define WORK_NUMBERS 512u // of `data` and `result`, 8 bytes each
-#define WORK_BYTES   (WORK_NUMBERS * 8u)
-#define WORK_CORES   2u
-#define WORK_LM      256u                     // numbers of local memory in use, of each core
-#define WORK_MISSING UINT64_C(0x7f0000000000) // nothing is mapped there
-#define WORK_RUNS    8u // last number of the result of all but WORK_DMA, at every launch
+#define WORK_NUMBERS  512u // of `data` and `result`, 8 bytes each
+#define WORK_BYTES    (WORK_NUMBERS * 8u)
+#define WORK_CORES    2u
+#define WORK_LM_BYTES (512u << 10)
+#define WORK_LM       256u                     // numbers of local memory in use, of each core
+#define WORK_MISSING  UINT64_C(0x7f0000000000) // nothing is mapped there
+#define WORK_RUNS     8u // last number of the result of all but WORK_DMA, at every launch
 
 typedef enum work_mode {
-    WORK_MUL,    // result = 3 * data + number, by both cores
-    WORK_DMA,    // the same data, through local memory by both engines, moved by `number`
-    WORK_STATE,  // registers and local memory in use for `number` rounds, barriers between
-    WORK_GROW,   // a heap of `number` bytes
-    WORK_STORE,  // what follows fails: a wild store at `number`
-    WORK_REACH,  // wild DMA from `number`
-    WORK_LOOP,   // never ends
-    WORK_EXIT,   // exit code `number`
-    WORK_BARRIER // core 0 waits for one that never comes
+    WORK_MUL,     // result = 3 * data + number, by both cores
+    WORK_DMA,     // the same data, through local memory by both engines, moved by `number`
+    WORK_STATE,   // registers and local memory in use for `number` rounds, barriers between
+    WORK_GROW,    // a heap of `number` bytes
+    WORK_STORE,   // what follows fails: a wild store at `number`
+    WORK_REACH,   // wild DMA from `number`
+    WORK_LOOP,    // never ends
+    WORK_EXIT,    // exit code `number`
+    WORK_BARRIER, // core 0 waits for one that never comes
+    WORK_TEXT,    // writes to its own code
+    WORK_FAR,     // reads local memory of `number` bytes on: behind its own
+    // For tests/isolation:
+    WORK_WHERE,  // result = addresses of data, result, arguments, heap, code
+    WORK_PEEK,   // result[0] = what is at `number`
+    WORK_FETCH,  // the same, by DMA of 64 bytes
+    WORK_LOOK,   // result[core] = numbers in local memory that are not 0
+    WORK_HAMMER, // writes `data` again and again, `number` times
 } work_mode_t;
 
 typedef struct work_what {
