@@ -44,12 +44,11 @@ static void check_same(world_t *w, const scenario_t *s, const state_t *before) {
     SAME(w, now.next_handle, before->next_handle);
 }
 
-static void check_rules(world_t *w, bool posted) {
+static void check_rules(world_t *w) {
     port_fault_books_t books;
     port_fault_books(w->fault, &books);
     SAME(w, books.violations, 0);
-    if (!posted) // a card's thread may be in an interrupt
-        SAME(w, books.locks_held, 0);
+    SAME(w, books.locks_held, 0);
 }
 
 // --- A run ---
@@ -63,7 +62,7 @@ static void begin(world_t *w, const scenario_t *s, bool posted) {
 }
 
 // All calls that can fail do: giving back makes none.
-static void end(world_t *w, const scenario_t *s, bool posted) {
+static void end(world_t *w, const scenario_t *s) {
     port_fault_books_t books;
     port_fault_counts_t counts;
     if ((s->flags & LOSES) != 0) {
@@ -73,7 +72,7 @@ static void end(world_t *w, const scenario_t *s, bool posted) {
     }
     world_relieve(w);
     MUST(w, world_life(w));
-    check_rules(w, posted);
+    check_rules(w);
     port_fault_set(w->fault, &(port_fault_plan_t){.fail_at = 1, .fail_for = UINT64_MAX});
     world_close(w);
     world_stop(w);
@@ -103,7 +102,7 @@ static uint64_t run_whole(const scenario_t *s, bool posted) {
         s->check(&w);
     if (s->expected != STATUS_OK)
         check_same(&w, s, &before);
-    end(&w, s, posted);
+    end(&w, s);
     return counts.calls;
 }
 
@@ -125,13 +124,13 @@ static void run_failing(const scenario_t *s, bool posted, uint64_t n, uint64_t f
         SO(&w, status != STATUS_OK && status != STATUS_INTERNAL);
         if ((s->flags & LOSES) == 0)
             check_same(&w, s, &before);
-        check_rules(&w, posted);
+        check_rules(&w);
     }
     if (!is_done || (s->flags & ONCE) == 0)
         SAME(&w, s->act(&w), s->expected);
     if (s->check != NULL)
         s->check(&w);
-    end(&w, s, posted);
+    end(&w, s);
 }
 
 typedef struct totals {

@@ -55,7 +55,7 @@ void port_fault_books(port_fault_t *port, port_fault_books_t *out_books) {
     fault_lock(port);
     *out_books = port->books;
     for (uint32_t i = 0; i < FAULT_THREADS; i++)
-        if (port->threads[i].in_use)
+        if (port->threads[i].in_use && pthread_equal(port->threads[i].id, pthread_self()) != 0)
             out_books->locks_held += port->threads[i].n_held;
     fault_unlock(port);
 }

@@ -76,7 +76,7 @@ void port_fault_counts(port_fault_t *port, port_fault_counts_t *out_counts);
 typedef struct port_fault_books {
     uint64_t open[PORT_FAULT_CALL_COUNT]; // taken and not given back
     uint64_t mem_bytes, dma_bytes, pin_bytes;
-    uint64_t locks_held; // by all threads, now
+    uint64_t locks_held; // by the calling thread, now
     uint64_t violations; // rules broken since the port was made
     char first[160];     // text of the first
 } port_fault_books_t;
