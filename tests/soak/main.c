@@ -343,8 +343,11 @@ static bool end_daemon(soak_t *soak) {
 static bool run(soak_t *soak) {
     soak_state_t before, after;
     soak_shared_t *shared = soak->shared;
-    if (!look(soak, &before))
-        return false;
+    do { // until nobody but this look is served
+        soak_sleep_ms(20);
+        if (!look(soak, &before))
+            return false;
+    } while (before.serving > 1);
     shared->start_ns = soak_now();
     soak->next_kill_ns = shared->start_ns + shared->options.seconds * 1000000000 / 20;
     soak->next_stop_ns = shared->start_ns + shared->options.seconds * 1000000000 / 30;
