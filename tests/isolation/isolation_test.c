@@ -2,12 +2,14 @@
 // Two clients on one card, through the whole stack: one does harm, is told why, and harms nobody
 // else. Arguments: accel-cardd, the device program.
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -221,6 +223,48 @@ static void buffers_destroyed_while_in_use(void **state) {
     side_close(&other);
 }
 
+// --- Clients that are killed ---
+
+typedef struct count {
+    accel_manager_t *manager;
+    uint32_t n;
+} count_t;
+
+static bool has_clients(void *arg) {
+    count_t *count = arg;
+    uint32_t n = 0;
+    accel_error_t error = {0};
+    return accel_card_processes(count->manager, 0, NULL, 0, &n, &error) == ACCEL_OK &&
+           n == count->n;
+}
+
+// Nobody waits for its work to end, which it never would.
+static void a_client_killed_in_an_endless_loop(void **state) {
+    fixture_t *f = *state;
+    count_t count = {0};
+    accel_error_t error = {0};
+    assert_int_equal(accel_manager_open(f->served.socket, &count.manager, &error), ACCEL_OK);
+    assert_int_equal(accel_card_processes(count.manager, 0, NULL, 0, &count.n, &error), ACCEL_OK);
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            side_t side;
+            if (side_open(&side, &f->served, f->program, NULL))
+                (void)side_run(&side, WORK_LOOP, 0);
+            _exit(1);
+        }
+        count.n++;
+        assert_true(eventually(has_clients, &count));
+        usleep((useconds_t)(i * 50000 + 20000));
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        count.n--;
+        assert_true(eventually(has_clients, &count));
+        assert_true(side_works(&f->side, 6));
+    }
+    accel_manager_close(count.manager);
+}
+
 // --- Again and again ---
 
 typedef struct offence {
@@ -277,11 +321,12 @@ int main(int argc, char **argv) {
 #define TEST(test)                                                                                 \
     { #test, test, set_up, tear_down, &fixture }
     const struct CMUnitTest tests[] = {
-        TEST(wild_stores_and_wild_dma),          TEST(addresses_of_another_context),
-        TEST(local_memory_of_another_core),      TEST(self_modified_code),
-        TEST(endless_loops_and_lonely_barriers), TEST(nothing_is_left_in_local_memory),
-        TEST(stale_translations_of_card_memory), TEST(stale_translations_of_host_memory),
-        TEST(buffers_destroyed_while_in_use),    TEST(who_hangs_the_card_again_and_again),
+        TEST(wild_stores_and_wild_dma),           TEST(addresses_of_another_context),
+        TEST(local_memory_of_another_core),       TEST(self_modified_code),
+        TEST(endless_loops_and_lonely_barriers),  TEST(nothing_is_left_in_local_memory),
+        TEST(stale_translations_of_card_memory),  TEST(stale_translations_of_host_memory),
+        TEST(buffers_destroyed_while_in_use),     TEST(a_client_killed_in_an_endless_loop),
+        TEST(who_hangs_the_card_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
