@@ -140,11 +140,11 @@ status_t rt_lane_submit(accel_device_t *device, rt_lane_t *lane, uint64_t point,
 
 // --- Suspended launches ---
 
-// The launch that a suspended lane waits in: the first that is not done.
-static rt_instance_t *suspended_in(accel_device_t *device, const rt_lane_t *lane) {
+// The launch that a suspended lane waits in: the first that is not done. NULL: all are.
+static status_t suspended_in(accel_device_t *device, const rt_lane_t *lane,
+                             rt_instance_t **out_instance) {
     accel_req_sync_t now = {.handle = lane->sync};
-    if (rt_request(device, &now, sizeof now, ACCEL_REQ_SYNC_QUERY) != STATUS_OK)
-        return NULL;
+    RETURN_IF_ERROR(rt_request(device, &now, sizeof now, ACCEL_REQ_SYNC_QUERY));
     rt_instance_t *found = NULL;
     rt_lock(device);
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
@@ -157,7 +157,8 @@ static rt_instance_t *suspended_in(accel_device_t *device, const rt_lane_t *lane
         }
     }
     rt_unlock(device);
-    return found;
+    *out_instance = found;
+    return STATUS_OK;
 }
 
 static status_t answer(accel_device_t *device, rt_lane_t *lane) {
@@ -165,9 +166,12 @@ static status_t answer(accel_device_t *device, rt_lane_t *lane) {
     RETURN_IF_ERROR(rt_request(device, &query, sizeof query, ACCEL_REQ_CTX_QUERY));
     if (query.state != ACCEL_CTX_SUSPENDED)
         return STATUS_OK;
-    rt_instance_t *instance = suspended_in(device, lane);
+    rt_instance_t *instance;
+    // What ends the launch meanwhile (a lost card, another thread's answer) is told here, or to
+    // whoever waits.
+    RETURN_IF_ERROR(suspended_in(device, lane, &instance));
     if (instance == NULL)
-        return STATUS_INTERNAL;
+        return STATUS_OK;
     uint64_t result;
     uint32_t bytes;
     RETURN_IF_ERROR(rt_heap_answer(instance, query.heap_need, &result));
