@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -648,6 +649,7 @@ static void time_limits_end_launches(void **state) {
         assert_int_equal(accel_stream_wait(stream, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
         assert_non_null(
             strstr(error.text, "stream.bin failed: it passed the time limit of its stream"));
+        assert_int_equal(error.lost, ACCEL_LOST_BY_TIMEOUT);
         OK(accel_stream_wait(other, UINT64_MAX, &error));
         assert_int_equal(check_result(more, round), 0);
         OK(launch(f, stream, more, 0, round, &error)); // goes on
@@ -731,6 +733,45 @@ static void lost_devices_close(void **state) {
     }
 }
 
+typedef struct resetter {
+    accel_manager_t *manager;
+    unsigned delay_us;
+} resetter_t;
+
+static void *reset_soon(void *arg) {
+    const resetter_t *resetter = arg;
+    (void)usleep(resetter->delay_us);
+    (void)accel_card_reset(resetter->manager, 0, NULL);
+    return NULL;
+}
+
+// At any moment of a launch that asks for heap, a reset of the card is told as what it is.
+static void resets_meet_suspended_launches(void **state) {
+    fixture_t *f = *state;
+    for (unsigned i = 0; i < 24; i++) {
+        accel_error_t error = {0};
+        accel_stream_t *stream;
+        pthread_t thread;
+        open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
+        resetter_t resetter = {manage(f), i * 40};
+        uint64_t *memory = make_memory(f, i);
+        OK(accel_stream_create(f->device, NULL, &stream, &error));
+        OK(launch(f, stream, memory, 0, 0, &error)); // all that a launch needs is there
+        OK(accel_stream_wait(stream, UINT64_MAX, &error));
+        assert_int_equal(pthread_create(&thread, NULL, reset_soon, &resetter), 0);
+        accel_status_t status = launch(f, stream, memory, 1, 1 << 18, &error);
+        if (status == ACCEL_OK)
+            status = accel_stream_wait(stream, UINT64_MAX, &error);
+        if (status != ACCEL_OK && status != ACCEL_DEVICE_LOST)
+            fail_msg("%s: %s", accel_status_text(status), error.text);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        accel_manager_close(resetter.manager);
+        accel_stream_destroy(stream);
+        accel_host_free(f->device, memory);
+        close_card(f);
+    }
+}
+
 static void shares_are_bounded(void **state) {
     fixture_t *f = *state;
     accel_error_t error = {0};
@@ -786,6 +827,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(time_limits_end_launches, &fixture),
         cmocka_unit_test_prestate(resets_are_told, &fixture),
         cmocka_unit_test_prestate(lost_devices_close_here, &fixture),
+        cmocka_unit_test_prestate(resets_meet_suspended_launches, &fixture),
         cmocka_unit_test_prestate(shares_are_bounded, &fixture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
