@@ -160,8 +160,11 @@ static void write_programs(rig_user_t *user) {
     addi(&work, T4, ZERO, 1);
     amoadd(&work, ZERO, T4, S3);
     finish(&work, 0);
+    ld(&spin, S3, A0, 8);
     addi(&spin, T0, ZERO, 1);
-    bne(&spin, T0, ZERO, 1);
+    amoadd(&spin, ZERO, T0, S3);
+    loop = spin.n;
+    bne(&spin, T0, ZERO, loop);
     li(&wild, T0, ISA_VA_IO + 0x7000000);
     sd(&wild, ZERO, T0, 0);
     place(user, RIG_WORK, &work);
@@ -242,6 +245,13 @@ status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, ui
 uint64_t rig_count(const rig_user_t *user, uint32_t slot) {
     const uint64_t *counters = (const uint64_t *)(const void *)(user->data + 512 * 1024);
     return LOAD_ACQUIRE(counters + slot);
+}
+
+void rig_spin(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point) {
+    rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = point};
+    uint32_t slot;
+    assert_int_equal(rig_submit(user, context, &spin, &slot), STATUS_OK);
+    RIG_UNTIL(rig_count(user, slot) == 1);
 }
 
 status_t rig_copy(rig_user_t *user, uint32_t context, uint64_t to, uint64_t from, uint64_t bytes,

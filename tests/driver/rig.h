@@ -67,7 +67,7 @@ uint32_t rig_events(rig_t *rig, uint32_t kind, accel_event_record_t *out_last);
 
 typedef enum rig_program {
     RIG_WORK, // `count` issues of about RIG_ISSUE cycles, then adds 1 to the counter of its slot
-    RIG_SPIN, // never ends
+    RIG_SPIN, // adds 1 to the counter of its slot, and then never ends
     RIG_WILD, // stores to where nothing is
 } rig_program_t;
 
@@ -83,7 +83,10 @@ typedef struct rig_job {
 
 // Launches on one core; *out_slot may be NULL. Slots are used in turn.
 status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot);
-// How often the slot's program came to its end.
+// RIG_SPIN, on a card with threads of its own; returns when the card has it in work and not just in
+// its ring, where a reset or a hang may find it not begun: then it runs again.
+void rig_spin(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point);
+// How often the slot's program came to where it counts.
 uint64_t rig_count(const rig_user_t *user, uint32_t slot);
 status_t rig_copy(rig_user_t *user, uint32_t context, uint64_t to, uint64_t from, uint64_t bytes,
                   uint32_t done, uint64_t point);

@@ -70,9 +70,7 @@ static void a_node_reset_takes_what_is_in_work(void **state) {
     rig_user_t *user = &f->user;
     uint32_t bad = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), bad_done = rig_sync(user);
     uint32_t good = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), good_done = rig_sync(user);
-    rig_job_t spin = {.program = RIG_SPIN, .done = bad_done, .point = 1};
-    assert_int_equal(rig_submit(user, bad, &spin, NULL), STATUS_OK);
-    rig_pause();
+    rig_spin(user, bad, bad_done, 1);
     assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, ISA_NODE_COMPUTE), STATUS_OK);
     assert_int_equal(rig_wait(user, bad_done, 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
     assert_int_equal(rig_query(user, bad).reason, ACCEL_LOST_RESET);
@@ -106,9 +104,7 @@ static void a_card_reset_takes_all(void **state) {
 static void deep_hangs(fixture_t *f, uint32_t depth) {
     rig_user_t *user = &f->user;
     uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
-    rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = 1};
-    assert_int_equal(rig_submit(user, context, &spin, NULL), STATUS_OK);
-    rig_pause();
+    rig_spin(user, context, done, 1);
     assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE | depth << 8),
                      STATUS_OK);
     assert_int_equal(rig_wait(user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
@@ -145,9 +141,7 @@ static void goes_and_returns(fixture_t *f, uint32_t how) {
     assert_int_equal(pthread_create(&thread, NULL, wait_for_ever, &w), 0);
     accel_req_bo_create_t bo = {.bytes = 8u << 20};
     assert_int_equal(ASK(user.client, bo, BO_CREATE), STATUS_OK);
-    rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = 1};
-    assert_int_equal(rig_submit(&user, context, &spin, NULL), STATUS_OK);
-    rig_pause();
+    rig_spin(&user, context, done, 1);
     status_t planted = rig_inject(rig, how, 250); // it may be seen at once
     assert_true(planted == STATUS_OK || planted == STATUS_DEVICE_LOST);
     assert_int_equal(rig_wait(&user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);

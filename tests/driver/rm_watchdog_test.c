@@ -50,9 +50,7 @@ static void a_hang_takes_its_context_alone(void **state) {
     rig_user_t *user = &f->user;
     uint32_t bad = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), bad_done = rig_sync(user);
     uint32_t good = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), good_done = rig_sync(user);
-    rig_job_t spin = {.program = RIG_SPIN, .done = bad_done, .point = 1};
-    assert_int_equal(rig_submit(user, bad, &spin, NULL), STATUS_OK);
-    rig_pause();
+    rig_spin(user, bad, bad_done, 1);
     assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE), STATUS_OK);
     uint32_t slots[10];
     for (uint32_t i = 0; i < 10; i++) {
@@ -114,9 +112,7 @@ static void hanging_clients_are_banned(void **state) {
     uint32_t bystander = rig_context(&bad, ACCEL_CLASS_BEST_EFFORT, 0);
     for (uint64_t i = 1; i <= quick.ban_hangs; i++) {
         uint32_t context = rig_context(&bad, ACCEL_CLASS_BEST_EFFORT, 0);
-        rig_job_t spin = {.program = RIG_SPIN, .done = done, .point = i};
-        assert_int_equal(rig_submit(&bad, context, &spin, NULL), STATUS_OK);
-        rig_pause();
+        rig_spin(&bad, context, done, i);
         assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE), STATUS_OK);
         assert_int_equal(rig_wait(&bad, done, i, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
     }
