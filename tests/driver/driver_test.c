@@ -11,10 +11,9 @@
 #include <cmocka.h>
 
 #include "driver/hw/hw.h"
-#include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
-#include "driver/sim/sim.h"
 #include "isa/program.h"
+#include "tests/common/sim_card.h"
 
 #define MEMORY_BYTES (UINT64_C(64) << 20)
 #define VA           ISA_VA_IO
@@ -30,30 +29,13 @@ typedef struct fixture {
 static int set_up_card(void **state, bool posted) {
     fixture_t *f = calloc(1, sizeof *f);
     assert_int_equal(port_user_create(NULL, NULL, &f->port), STATUS_OK);
-    sim_host_t host = {
-        .version = SIM_VERSION,
-        .user = f->port,
-        .dma_read = port_user_dma_read,
-        .dma_write = port_user_dma_write,
-        .dma_map = port_user_dma_map,
-        .msix = port_user_msix,
-        .clock_ns = port_user_clock_ns,
-    };
     sim_options_t options = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),
         .posted = posted,
         .memory_bytes = MEMORY_BYTES,
     };
-    assert_int_equal(sim_function_create(&options, &host, &f->card), STATUS_OK);
-    port_user_function_t function = {
-        .self = f->card.self,
-        .config_read = f->card.config_read,
-        .config_write = f->card.config_write,
-        .bar_read = f->card.bar_read,
-        .bar_write = f->card.bar_write,
-    };
-    assert_int_equal(port_user_attach(f->port, &function), STATUS_OK);
+    assert_int_equal(sim_card_plug(f->port, &options, &f->card), STATUS_OK);
     assert_int_equal(rm_card_start(port_user_base(f->port), NULL, &f->rm), STATUS_OK);
     assert_int_equal(rm_client_open(f->rm, NULL, &f->client), STATUS_OK);
     *state = f;
@@ -67,9 +49,7 @@ static int tear_down(void **state) {
     fixture_t *f = *state;
     rm_client_close(f->client);
     rm_card_stop(f->rm);
-    port_user_detach(f->port);
-    f->card.destroy(f->card.self);
-    port_user_destroy(f->port);
+    sim_card_unplug(f->port, &f->card);
     free(f);
     return 0;
 }

@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
-#include "driver/sim/sim.h"
 #include "isa/card.h"
 #include "isa/program.h"
+#include "tests/common/sim_card.h"
 
 #define OWN_BYTES (64u << 10)
 
@@ -226,21 +225,10 @@ int main(int argc, char **argv) {
     rm_card_t *rm;
     if (port_user_create(NULL, NULL, &port) != STATUS_OK)
         return 1;
-    sim_host_t host = {.version = SIM_VERSION,
-                       .user = port,
-                       .dma_read = port_user_dma_read,
-                       .dma_write = port_user_dma_write,
-                       .dma_map = port_user_dma_map,
-                       .msix = port_user_msix,
-                       .clock_ns = port_user_clock_ns};
     sim_options_t options = {.version = SIM_VERSION,
                              .profile = isa_profile_find("edge"),
                              .memory_bytes = UINT64_C(256) << 20};
-    if (sim_function_create(&options, &host, &card) != STATUS_OK)
-        return 1;
-    port_user_function_t function = {card.self, card.config_read, card.config_write, card.bar_read,
-                                     card.bar_write};
-    if (port_user_attach(port, &function) != STATUS_OK ||
+    if (sim_card_plug(port, &options, &card) != STATUS_OK ||
         rm_card_start(port_user_base(port), NULL, &rm) != STATUS_OK)
         return 1;
     uint8_t *own = aligned_alloc(4096, OWN_BYTES);
@@ -250,9 +238,7 @@ int main(int argc, char **argv) {
     for (uint64_t seed = 1; seed <= 4; seed++)
         result |= fuzz(rm, n_requests / 4, seed, own);
     rm_card_stop(rm);
-    port_user_detach(port);
-    card.destroy(card.self);
-    port_user_destroy(port);
+    sim_card_unplug(port, &card);
     free(own);
     return result;
 }

@@ -20,25 +20,13 @@
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
     memset(rig, 0, sizeof *rig);
     assert_int_equal(port_user_create(NULL, NULL, &rig->port), STATUS_OK);
-    sim_host_t host = {
-        .version = SIM_VERSION,
-        .user = rig->port,
-        .dma_read = port_user_dma_read,
-        .dma_write = port_user_dma_write,
-        .dma_map = port_user_dma_map,
-        .msix = port_user_msix,
-        .clock_ns = port_user_clock_ns,
-    };
     sim_options_t card = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),
         .posted = posted,
         .memory_bytes = RIG_MEMORY,
     };
-    assert_int_equal(sim_function_create(&card, &host, &rig->card), STATUS_OK);
-    port_user_function_t function = {rig->card.self, rig->card.config_read, rig->card.config_write,
-                                     rig->card.bar_read, rig->card.bar_write};
-    assert_int_equal(port_user_attach(rig->port, &function), STATUS_OK);
+    assert_int_equal(sim_card_plug(rig->port, &card, &rig->card), STATUS_OK);
     assert_int_equal(rm_card_start(port_user_base(rig->port), options, &rig->rm), STATUS_OK);
     assert_int_equal(rm_client_open(rig->rm, NULL, &rig->admin), STATUS_OK);
 }
@@ -46,9 +34,7 @@ void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
 void rig_close(rig_t *rig) {
     rm_client_close(rig->admin);
     rm_card_stop(rig->rm);
-    port_user_detach(rig->port);
-    rig->card.destroy(rig->card.self);
-    port_user_destroy(rig->port);
+    sim_card_unplug(rig->port, &rig->card);
 }
 
 // --- Requests ---

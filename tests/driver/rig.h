@@ -13,12 +13,11 @@
 
 #include <cmocka.h>
 
-#include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
-#include "driver/sim/sim.h"
 #include "isa/card.h"
 #include "isa/packet.h"
 #include "isa/program.h"
+#include "tests/common/sim_card.h"
 
 #define RIG_SLOTS      512u                  // command buffers of a user
 #define RIG_DATA_VA    ISA_VA_IO             // 1 MiB of host memory, written by the card

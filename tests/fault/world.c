@@ -81,30 +81,13 @@ static void put_programs(world_t *w) {
 void world_plug(world_t *w, const char *name, bool posted) {
     *w = (world_t){.name = name};
     MUST(w, port_user_create(NULL, NULL, &w->user));
-    sim_host_t host = {
-        .version = SIM_VERSION,
-        .user = w->user,
-        .dma_read = port_user_dma_read,
-        .dma_write = port_user_dma_write,
-        .dma_map = port_user_dma_map,
-        .msix = port_user_msix,
-        .clock_ns = port_user_clock_ns,
-    };
     sim_options_t options = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),
         .posted = posted,
         .memory_bytes = MEMORY_BYTES,
     };
-    MUST(w, sim_function_create(&options, &host, &w->card));
-    port_user_function_t function = {
-        .self = w->card.self,
-        .config_read = w->card.config_read,
-        .config_write = w->card.config_write,
-        .bar_read = w->card.bar_read,
-        .bar_write = w->card.bar_write,
-    };
-    MUST(w, port_user_attach(w->user, &function));
+    MUST(w, sim_card_plug(w->user, &options, &w->card));
     MUST(w, port_fault_create(port_user_base(w->user), NULL, NULL, &w->fault));
     w->memory = aligned_alloc(ISA_PAGE_BYTES, DATA_BYTES + CODE_BYTES);
     SO(w, w->memory != NULL);

@@ -5,11 +5,10 @@
 #define TESTS_FAULT_WORLD_H
 
 #include "driver/port/fault/fault.h"
-#include "driver/port/user/user.h"
 #include "driver/rm/rm.h"
-#include "driver/sim/sim.h"
 #include "isa/packet.h"
 #include "isa/program.h"
+#include "tests/common/sim_card.h"
 
 // Addresses in the furnished address space.
 #define DATA_VA    ISA_VA_IO                 // DATA_BYTES of the process's memory

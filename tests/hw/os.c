@@ -69,15 +69,7 @@ void os_make(os_t *os, const os_options_t *options) {
     os->posted = options->posted;
     CHECK(port_user_create(log_event, os, &os->port) == STATUS_OK);
     os->base = port_user_base(os->port);
-    sim_host_t host = {
-        .version = SIM_VERSION,
-        .user = os->port,
-        .dma_read = port_user_dma_read,
-        .dma_write = port_user_dma_write,
-        .dma_map = port_user_dma_map,
-        .msix = port_user_msix,
-        .clock_ns = port_user_clock_ns,
-    };
+    sim_host_t host = sim_card_host(os->port);
     sim_options_t card = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),

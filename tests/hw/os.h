@@ -10,10 +10,9 @@
 #include <stdatomic.h>
 
 #include "driver/hw/hw.h"
-#include "driver/port/user/user.h"
-#include "driver/sim/sim.h"
 #include "tests/card/check.h"
 #include "tests/card/program.h"
+#include "tests/common/sim_card.h"
 
 #define OS_DEPTH   2u // buffers that the card has of a node
 #define OS_WAITING 64u
