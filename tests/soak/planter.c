@@ -137,7 +137,8 @@ static void plant(bed_t *bed, plant_kind_t kind) {
         .kind = kind, .card = bed->card, .argument = argument, .from_ns = soak_now()};
     bool down = kind == PLANT_LINK_LOSS || kind == PLANT_REMOVE;
     accel_status_t status = do_plant(bed, kind, argument, &error);
-    if (status == ACCEL_OK) {
+    // Who takes the card away may not hear any more that it was done.
+    if (status == ACCEL_OK || (down && status == ACCEL_DEVICE_LOST)) {
         entry->time_ns = soak_now();
         if (down)
             bed->down_until_ns = entry->time_ns + argument * 1000000;
@@ -171,8 +172,10 @@ static void note_event(bed_t *bed, const accel_card_event_t *event) {
         return;
     uint32_t place = soak_place(&shared->n_losses, MAX_LOSSES);
     if (place != UINT32_MAX)
-        shared->losses[place] =
-            (soak_loss_t){.card = bed->card, .gone = gone, .time_ns = event->time_ns};
+        shared->losses[place] = (soak_loss_t){.card = bed->card,
+                                              .gone = gone,
+                                              .ok = strstr(event->text, "done") != NULL,
+                                              .time_ns = event->time_ns};
 }
 
 static void read_events(bed_t *bed) {

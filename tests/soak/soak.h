@@ -87,7 +87,7 @@ typedef struct soak_opening {
 // The card's own word that all on it was lost: an event CARD_RESET or GONE.
 typedef struct soak_loss {
     uint32_t card;
-    bool gone, ok;
+    bool gone, ok; // `ok`: a reset that brought the card back
     uint64_t time_ns;
 } soak_loss_t;
 

@@ -32,23 +32,24 @@ static void complain(verdict_t *v, const char *what) {
 
 // --- Causes ---
 
-// From the card's own word that it is gone until it was reset, and while a reset is on.
+// From the card's own word that it is gone until a reset brought it back.
+static uint64_t back_at(const verdict_t *v, uint32_t gone) {
+    for (uint32_t i = gone + 1; i < v->n_losses; i++) {
+        const soak_loss_t *loss = &v->shared->losses[i];
+        if (loss->card == v->shared->losses[gone].card && loss->ok)
+            return loss->time_ns;
+    }
+    return UINT64_MAX;
+}
+
+// Also while a reset is on.
 static bool was_away(const verdict_t *v, uint32_t card, uint64_t from_ns, uint64_t to_ns) {
     bool away = false;
     for (uint32_t i = 0; i < v->n_losses && !away; i++) {
         const soak_loss_t *loss = &v->shared->losses[i];
-        if (loss->card != card)
-            continue;
-        uint64_t begin = loss->time_ns, end = loss->time_ns;
-        if (loss->gone)
-            for (uint32_t k = i + 1; k < v->n_losses; k++) {
-                end = v->shared->losses[k].time_ns;
-                if (v->shared->losses[k].card == card)
-                    break;
-            }
-        else
-            begin = loss->time_ns - RESET_NS;
-        away = begin <= to_ns && end >= from_ns;
+        uint64_t begin = loss->gone ? loss->time_ns : loss->time_ns - RESET_NS;
+        uint64_t end = loss->gone ? back_at(v, i) : loss->time_ns;
+        away = loss->card == card && begin <= to_ns && end >= from_ns;
     }
     return away;
 }
@@ -210,10 +211,8 @@ static void count_plants(verdict_t *v) {
     }
     for (uint32_t i = 0; i < v->n_losses; i++) {
         const soak_loss_t *loss = &v->shared->losses[i];
-        if (loss->gone)
-            v->gone[loss->card]++;
-        else
-            v->resets[loss->card]++;
+        v->gone[loss->card] += loss->gone;
+        v->resets[loss->card] += loss->ok; // others tried a card that was still away
     }
 }
 
