@@ -111,6 +111,8 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     card->recovering = true;
     STORE_RELEASE(&card->absent, 1u);
     rm_unspin(card);
+    // Who waits learns it before the reset ends.
+    card->port->ops->event_set(card->port, &card->progress);
     status_t status = hw_reset_card(card->hw);
     rm_spin(card);
     card->info = *hw_info(card->hw);
