@@ -139,6 +139,7 @@ static void plant(bed_t *bed, plant_kind_t kind) {
     accel_status_t status = do_plant(bed, kind, argument, &error);
     // Who takes the card away may not hear any more that it was done.
     if (status == ACCEL_OK || (down && status == ACCEL_DEVICE_LOST)) {
+        entry->unsure = status != ACCEL_OK;
         entry->time_ns = soak_now();
         if (down)
             bed->down_until_ns = entry->time_ns + argument * 1000000;

@@ -63,6 +63,7 @@ typedef struct soak_plant {
     uint32_t kind, card;
     uint64_t argument;
     uint64_t from_ns, time_ns; // call and return; time_ns 0: the card did not take it
+    bool unsure;               // it may have been away before
 } soak_plant_t;
 
 // --- What was seen ---

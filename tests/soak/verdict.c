@@ -18,7 +18,8 @@ typedef struct verdict {
     uint64_t planted[MAX_CARDS][PLANT_KINDS], refused[PLANT_KINDS];
     uint64_t seen[MAX_CARDS][ACCEL_LOST_BY_BAN + 1]; // contexts; of ECC, devices
     uint64_t lost_devices, by_event, gone[MAX_CARDS], resets[MAX_CARDS];
-    uint64_t longest_ns, longest_call_ns; // to DEVICE_LOST
+    uint64_t longest_ns, longest_at_ns; // to DEVICE_LOST
+    uint32_t longest_card, longest_process;
     uint32_t n_unexplained;
     bool failed;
 } verdict_t;
@@ -48,7 +49,7 @@ static bool was_away(const verdict_t *v, uint32_t card, uint64_t from_ns, uint64
     for (uint32_t i = 0; i < v->n_losses && !away; i++) {
         const soak_loss_t *loss = &v->shared->losses[i];
         uint64_t begin = loss->gone ? loss->time_ns : loss->time_ns - RESET_NS;
-        uint64_t end = loss->gone ? back_at(v, i) : loss->time_ns;
+        uint64_t end = loss->ok ? loss->time_ns : back_at(v, i);
         away = loss->card == card && begin <= to_ns && end >= from_ns;
     }
     return away;
@@ -167,7 +168,8 @@ static uint64_t lost_at(const verdict_t *v, const soak_opening_t *opening) {
     for (uint32_t i = 0; i < v->n_plants; i++) {
         const soak_plant_t *plant = &v->shared->plants[i];
         if (plant->card == opening->card && plant->kind >= PLANT_RESET_CARD &&
-            plant->time_ns != 0 && plant->from_ns >= opening->open_ns && plant->from_ns < first)
+            plant->time_ns != 0 && !plant->unsure && plant->from_ns >= opening->open_ns &&
+            plant->from_ns < first)
             first = plant->from_ns;
     }
     for (uint32_t i = 0; i < v->n_losses; i++) {
@@ -192,7 +194,9 @@ static void measure(verdict_t *v) {
         uint64_t took = outcome->time_ns - begin;
         if (took > v->longest_ns) {
             v->longest_ns = took;
-            v->longest_call_ns = outcome->number;
+            v->longest_at_ns = outcome->time_ns - v->shared->start_ns;
+            v->longest_card = outcome->card;
+            v->longest_process = outcome->process;
         }
     }
     if (v->longest_ns > v->shared->options.limit_ms * 1000000)
@@ -320,9 +324,10 @@ static void print_sums(const verdict_t *v) {
            (unsigned long)all.card_resets, (unsigned long)all.retired,
            (unsigned long)all.interrupts, (unsigned long)all.corrupt, (unsigned long)v->by_event,
            (unsigned long)all_seen(v, ACCEL_LOST_BY_BAN));
-    printf("clients killed %u, stopped %u; longest time to DEVICE_LOST %.3f s; %.1f s in all\n",
-           s->n_kills, s->n_stops, (double)v->longest_ns / 1e9,
-           (double)(soak_now() - s->start_ns) / 1e9);
+    printf("clients killed %u, stopped %u; longest time to DEVICE_LOST %.3f s (at %.3f s, card %u, "
+           "process %u); %.1f s in all\n",
+           s->n_kills, s->n_stops, (double)v->longest_ns / 1e9, (double)v->longest_at_ns / 1e9,
+           v->longest_card, v->longest_process, (double)(soak_now() - s->start_ns) / 1e9);
     if (all.missed > 0)
         printf("events missed: %lu\n", (unsigned long)all.missed);
 }
