@@ -66,6 +66,15 @@ static void node_power_on(sim_node_t *node) {
     atomic_store(&node->resetting, false);
 }
 
+// Under the lock: nodes leave their packets to the reset, and say so.
+static void nodes_leave(sim_card_t *card) {
+    atomic_store(&card->resetting, true);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        atomic_store(&card->nodes[i].resetting, true);
+        atomic_fetch_or(&card->nodes[i].want, SIM_WANT_ABORT | SIM_WANT_CARD);
+    }
+}
+
 static void registers_power_on(sim_card_t *card, sim_scope_t scope) {
     (void)pthread_mutex_lock(&card->lock);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
@@ -94,6 +103,9 @@ static void registers_power_on(sim_card_t *card, sim_scope_t scope) {
         sim_power_init(card);
     }
     sim_pci_update(card);
+    atomic_store(&card->resetting, false);
+    if (atomic_load(&card->reset_scope) != SIM_SCOPE_NONE)
+        nodes_leave(card); // asked for again meanwhile: that one is still to come
     (void)pthread_mutex_unlock(&card->lock);
 }
 
@@ -119,7 +131,6 @@ static void card_reset(sim_card_t *card) {
         return;
     memory_power_on(card, scope);
     registers_power_on(card, scope);
-    atomic_store(&card->resetting, false);
 }
 
 void sim_reset_try(sim_card_t *card) {
@@ -136,16 +147,15 @@ void sim_reset_try(sim_card_t *card) {
     }
 }
 
+// The lock makes one thing of what nodes are told and of the scope: whoever sees the scope may do
+// the reset at once, and what a node were told after it would never be taken back.
 void sim_reset_card_ask(sim_card_t *card, sim_scope_t scope) {
-    atomic_store(&card->resetting, true);
-    uint32_t before = atomic_load(&card->reset_scope);
-    while (before < (uint32_t)scope &&
-           !atomic_compare_exchange_weak(&card->reset_scope, &before, (uint32_t)scope)) {
-    }
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
-        atomic_store(&card->nodes[i].resetting, true);
-        sim_node_ask(&card->nodes[i], SIM_WANT_ABORT | SIM_WANT_CARD);
-    }
+    (void)pthread_mutex_lock(&card->lock);
+    nodes_leave(card);
+    if (atomic_load(&card->reset_scope) < (uint32_t)scope)
+        atomic_store(&card->reset_scope, (uint32_t)scope);
+    (void)pthread_mutex_unlock(&card->lock);
+    sim_gang_poke(card->gang);
     sim_reset_try(card);
 }
 
