@@ -109,8 +109,15 @@ uint64_t port_user_clock_ns(void *user) {
 
 uint64_t user_now_ns(port_t *port) { return port_user_clock_ns(port); }
 
+#define SLEEP_US 50u // a sleep costs about as much
+
+// Whoever waits long for a simulated card leaves the processor to the card's threads.
 void user_stall_us(port_t *port, uint32_t us) {
     uint64_t end = user_now_ns(port) + us * UINT64_C(1000);
+    struct timespec until = {.tv_sec = (time_t)(end / 1000000000u),
+                             .tv_nsec = (time_t)(end % 1000000000u)};
+    while (us >= SLEEP_US && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        continue;
     while (user_now_ns(port) < end)
         CPU_PAUSE();
 }
