@@ -81,9 +81,17 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
 
 // --- The card ---
 
-// Under the spin: every client is lost that was open, with all that it had.
-static void lose_all(rm_card_t *card, uint32_t reason) {
+// Under the spin: the card is away, and every client is lost that is open. False: it was away.
+static bool go_away(rm_card_t *card) {
+    if (card->absent != 0)
+        return false;
+    STORE_RELEASE(&card->absent, 1u);
     STORE_RELEASE(&card->generation, card->generation + 1);
+    return true;
+}
+
+// Under the spin: what the clients had that were open then.
+static void lose_all(rm_card_t *card, uint32_t reason) {
     LIST_FOR_EACH(node, &card->contexts)
     rm_context_lose(card, LIST_OWNER(node, rm_context_t, link), reason, NULL);
     rm_sched_end_all(card);
@@ -103,13 +111,12 @@ static void set_up_again(rm_card_t *card) {
     STORE_RELEASE(&card->absent, 0u);
 }
 
-// A client that was opened while the card was lost has nothing to lose: it goes on.
+// A client that is opened while the card is lost, or is being reset, has nothing to lose: it goes on.
 status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     close_gate(card);
     rm_spin(card);
-    bool was_lost = card->absent != 0;
     card->recovering = true;
-    STORE_RELEASE(&card->absent, 1u);
+    bool is_news = go_away(card);
     rm_unspin(card);
     // Who waits learns it before the reset ends.
     card->port->ops->event_set(card->port, &card->progress);
@@ -117,7 +124,7 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     rm_spin(card);
     card->info = *hw_info(card->hw);
     rm_event(card, ACCEL_EVENT_CARD_RESET, 0, NULL, (uint32_t)status, 0, 0);
-    if (!was_lost)
+    if (is_news)
         lose_all(card, status == STATUS_OK ? reason : ACCEL_LOST_REMOVED);
     if (status == STATUS_OK) {
         card->card_resets++;
@@ -136,7 +143,7 @@ void rm_recover_gone(rm_card_t *card) {
     close_gate(card);
     hw_gone(card->hw);
     rm_spin(card);
-    STORE_RELEASE(&card->absent, 1u);
+    (void)go_away(card);
     rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
     lose_all(card, ACCEL_LOST_REMOVED);
     rm_unspin(card);

@@ -115,6 +115,23 @@ static void deep_hangs(fixture_t *f, uint32_t depth) {
 static void hangs_until_a_card_reset(void **state) { deep_hangs(*state, 1); }
 static void hangs_until_a_function_reset(void **state) { deep_hangs(*state, 2); }
 
+// Who comes in the middle of a reset of the card has nothing to lose by it.
+static void who_comes_in_a_reset_goes_on(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    accel_req_sync_t sync = {0};
+    accel_req_handle_t vm = {0};
+    rm_client_t *client;
+    rig_spin(user, rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), rig_sync(user), 1);
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE | 2 << 8), STATUS_OK);
+    RIG_UNTIL(ASK(user->client, sync, SYNC_CREATE) == STATUS_DEVICE_LOST);
+    assert_int_equal(rm_client_open(f->rig.rm, NULL, &client), STATUS_OK);
+    RIG_UNTIL(rig_telemetry(&f->rig).card_state == ACCEL_CARD_READY);
+    assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    assert_int_equal(ASK(user->client, sync, SYNC_CREATE), STATUS_DEVICE_LOST);
+    rm_client_close(client);
+}
+
 typedef struct waiter {
     rig_user_t *user;
     uint32_t sync;
@@ -214,6 +231,7 @@ int main(void) {
         TEST(a_card_reset_takes_all),
         TEST(hangs_until_a_card_reset),
         TEST(hangs_until_a_function_reset),
+        TEST(who_comes_in_a_reset_goes_on),
         TEST(lost_links_come_back),
         TEST(another_card_is_put_in),
         TEST(bad_pages_are_retired),
