@@ -111,7 +111,7 @@ static void set_up_again(rm_card_t *card) {
     STORE_RELEASE(&card->absent, 0u);
 }
 
-// A client that is opened while the card is lost, or is being reset, has nothing to lose: it goes on.
+// A client that is opened while the card is lost or being reset has nothing to lose: it goes on.
 status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     close_gate(card);
     rm_spin(card);
