@@ -227,8 +227,8 @@ static void check_multicast(const sim_engine_set_t *set) {
 int main(int argc, char **argv) {
     const sim_engine_set_t *set = machine_set(argc > 1 ? argv[1] : "ref");
     if (!set) {
-        fprintf(stderr, "SKIPPED: no such engine set here\n");
-        return 77;
+        fprintf(stderr, "no such engine set\n");
+        return 2;
     }
     machine_init(&machine, set, true);
     check_vector();

@@ -80,12 +80,10 @@ bool machine_issue(machine_t *machine, xa_insn_t insn, const xa_desc_t *desc, ui
 const sim_engine_set_t *machine_set(const char *name) {
     if (strcmp(name, "ref") == 0)
         return &sim_engine_ref;
-#ifdef HAVE_ENGINE_FAST
     if (strcmp(name, "fast") == 0)
         return &sim_engine_fast;
     if (strcmp(name, "fast_avx2") == 0)
         return &sim_engine_fast_avx2;
-#endif
     return NULL;
 }
 

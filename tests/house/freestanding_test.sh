@@ -11,8 +11,7 @@ done
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Werror -Wvla -Wshadow -Wstrict-prototypes -Wmissing-prototypes"
-sources=$(ls isa/*.c driver/hw/*.c driver/rm/*.c 2>/dev/null | grep -v _fuzz.c)
-[ -n "$sources" ] || { echo "SKIPPED: isa, driver/hw and driver/rm have no source yet"; exit 77; }
+sources=$(ls isa/*.c driver/hw/*.c driver/rm/*.c | grep -v _fuzz.c)
 
 failures=0
 bad() {
@@ -40,7 +39,6 @@ build_for() {
         frame=
         case $folder in driver/*) frame=-Wframe-larger-than=512 ;; esac
         files=$(echo "$sources" | grep "^$folder/[^/]*$" | sed "s|^|$root/|")
-        [ -n "$files" ] || continue
         mkdir -p "$work/$1/$folder"
         # shellcheck disable=SC2046,SC2086 # lists of words
         (cd "$work/$1/$folder" && $(compiler_of "$1") -std=c17 -O2 -ffreestanding -I"$root" \
