@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The read/write walker: which boxes of which buffers an op touches. Verifier, sync, DRAM plan and
-// check mode all use it; there is no other alias analysis.
+// The read/write walker: which boxes of which buffers an op touches. The verifier and the passes
+// pipeline, plan and sync use it; there is no other alias analysis.
 #ifndef IR_ACCESS_H
 #define IR_ACCESS_H
 

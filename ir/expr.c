@@ -262,14 +262,6 @@ const ir_expr_t *ir_ne(ir_module_t *m, const ir_expr_t *a, const ir_expr_t *b) {
 
 // --- Questions and rewriting ---------------------------------------------------------------------
 
-bool ir_expr_uses(const ir_expr_t *e, const ir_symbol_t *symbol) {
-    if (e->kind == IR_EXPR_CONST)
-        return false;
-    if (e->kind == IR_EXPR_SYMBOL)
-        return e->symbol == symbol;
-    return ir_expr_uses(e->a, symbol) || ir_expr_uses(e->b, symbol);
-}
-
 static const ir_expr_t *rebuild(ir_module_t *m, ir_expr_kind_t kind, const ir_expr_t *a,
                                 const ir_expr_t *b) {
     switch (kind) {
@@ -353,26 +345,6 @@ bool ir_expr_eval(const ir_expr_t *e, const int64_t *values, int64_t *out_value)
     int64_t a, b;
     return ir_expr_eval(e->a, values, &a) && ir_expr_eval(e->b, values, &b) &&
            eval_binary(e->kind, a, b, out_value);
-}
-
-const ir_expr_t *ir_expr_coefficient(ir_module_t *m, const ir_expr_t *e,
-                                     const ir_symbol_t *symbol) {
-    poly_t p = {.n = 0}, factor = {.n = 0};
-    if (!ir_poly_add(&p, e, 1))
-        return NULL;
-    const ir_expr_t *atom = ir_sym(m, symbol);
-    for (uint32_t i = 0; i < p.n; i++) {
-        const ir_expr_t *rest;
-        if (!ir_expr_uses(p.terms[i].mono, symbol))
-            continue;
-        if (!ir_mono_divide(m, p.terms[i].mono, atom, &rest))
-            return NULL; // hidden in a division, min or the like
-        if (rest != NULL && ir_expr_uses(rest, symbol))
-            return NULL;
-        if (!ir_poly_add_term(&factor, rest, p.terms[i].coef))
-            return NULL;
-    }
-    return ir_poly_expr(m, &factor);
 }
 
 // --- Symbols -------------------------------------------------------------------------------------

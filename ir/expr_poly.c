@@ -85,8 +85,9 @@ static const ir_expr_t *mono_of(ir_module_t *m, const ir_expr_t *const *atoms, u
     return product;
 }
 
-bool ir_mono_divide(ir_module_t *m, const ir_expr_t *mono, const ir_expr_t *atom,
-                    const ir_expr_t **out) {
+// mono without one factor `atom`; false when it is no factor. *out NULL: 1.
+static bool mono_divide(ir_module_t *m, const ir_expr_t *mono, const ir_expr_t *atom,
+                        const ir_expr_t **out) {
     const ir_expr_t *atoms[POLY_MAX_ATOMS];
     uint32_t n = 0;
     if (!list_atoms(mono, atoms, &n))
@@ -109,7 +110,7 @@ static bool mono_divide_all(ir_module_t *m, const ir_expr_t *mono, const ir_expr
     if (!list_atoms(divisor, atoms, &n))
         return false;
     for (uint32_t i = 0; i < n; i++)
-        if (mono == NULL || !ir_mono_divide(m, mono, atoms[i], &mono))
+        if (mono == NULL || !mono_divide(m, mono, atoms[i], &mono))
             return false;
     *out = mono;
     return true;

@@ -109,8 +109,6 @@ bool ir_expr_same(const ir_expr_t *a, const ir_expr_t *b);
 // True when a >= b is proven for all values of the symbols inside their bounds: by intervals, by
 // the parts of min, max and divisions.
 bool ir_expr_proves_ge(ir_module_t *m, const ir_expr_t *a, const ir_expr_t *b);
-// Linear coefficient of `symbol` in e when e is linear in it (coefficient free of it), else NULL.
-const ir_expr_t *ir_expr_coefficient(ir_module_t *m, const ir_expr_t *e, const ir_symbol_t *symbol);
 
 // `name` is made unique when taken. min/max: inclusive.
 const ir_symbol_t *ir_symbol_new(ir_module_t *m, const char *name, ir_symbol_kind_t kind,
@@ -424,8 +422,6 @@ const ir_attr_info_t *ir_op_attrs(ir_opcode_t code, size_t *out_n);
 WARN_UNUSED status_t ir_verify(const ir_module_t *m, diag_t *diag);
 // `sidecar` (or NULL) receives the bytes of every blob above 64 bytes, in blob order.
 void ir_print(const ir_module_t *m, FILE *out, FILE *sidecar);
-void ir_print_op(const ir_op_t *op, FILE *out);
-char *ir_type_to_text(arena_t *arena, const ir_type_t *type);
 char *ir_expr_to_text(arena_t *arena, const ir_expr_t *e);
 // Blob bytes come from the sidecar in order, or are zeros when it is NULL.
 WARN_UNUSED status_t ir_parse(const char *text, size_t length, const char *file_name, FILE *sidecar,

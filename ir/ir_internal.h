@@ -35,10 +35,6 @@ WARN_UNUSED bool ir_poly_mul(ir_module_t *m, const poly_t *a, const poly_t *b, p
 // a / b when b divides a exactly.
 WARN_UNUSED bool ir_poly_divide(ir_module_t *m, const poly_t *a, const poly_t *b, poly_t *out);
 const ir_expr_t *ir_poly_expr(ir_module_t *m, const poly_t *p);
-// mono without one factor `atom`; false when it is no factor. *out NULL: 1.
-WARN_UNUSED bool ir_mono_divide(ir_module_t *m, const ir_expr_t *mono, const ir_expr_t *atom,
-                                const ir_expr_t **out);
-bool ir_expr_uses(const ir_expr_t *e, const ir_symbol_t *symbol);
 
 // Interval arithmetic: INT64_MIN and INT64_MAX stand for "no bound" and stay so.
 int64_t ir_sat_add(int64_t a, int64_t b);

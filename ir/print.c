@@ -151,14 +151,6 @@ static void print_op(ir_printer_t *p, const ir_op_t *op) {
 
 void ir_printer_op(ir_printer_t *p, const ir_op_t *op) { print_op(p, op); }
 
-void ir_print_op(const ir_op_t *op, FILE *out) {
-    ir_printer_t p;
-    ir_printer_init(&p, NULL);
-    print_op(&p, op);
-    (void)fwrite(p.text.text, 1, p.text.length, out);
-    ir_printer_deinit(&p);
-}
-
 // --- Modules -------------------------------------------------------------------------------------
 
 static void print_i64s(ir_printer_t *p, const char *label, uint32_t n, const int64_t *values) {

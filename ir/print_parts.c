@@ -220,15 +220,6 @@ void ir_print_attr_value(strbuf_t *out, const ir_attr_t *attr) {
     }
 }
 
-char *ir_type_to_text(arena_t *arena, const ir_type_t *type) {
-    strbuf_t out;
-    strbuf_init(&out);
-    ir_print_type(&out, type);
-    char *text = arena_strdup(arena, out.text);
-    strbuf_deinit(&out);
-    return text;
-}
-
 char *ir_expr_to_text(arena_t *arena, const ir_expr_t *e) {
     strbuf_t out;
     strbuf_init(&out);

@@ -109,17 +109,6 @@ static void test_bounds_saturate(void **state) {
     assert_false(ir_expr_eval(ir_floordiv(m, f->n, f->k), none, &value));
 }
 
-static void test_coefficient(void **state) {
-    fixture_t *f = *state;
-    ir_module_t *m = f->m;
-    expr e = ir_add(m, ir_mul(m, f->i, ir_addc(m, f->n, 2)), f->j);
-    assert_ptr_equal(ir_expr_coefficient(m, e, f->i->symbol), ir_addc(m, f->n, 2));
-    assert_true(ir_expr_equals(ir_expr_coefficient(m, e, f->j->symbol), 1));
-    assert_true(ir_expr_equals(ir_expr_coefficient(m, e, f->k->symbol), 0));
-    assert_null(ir_expr_coefficient(m, ir_mul(m, f->i, f->i), f->i->symbol));
-    assert_null(ir_expr_coefficient(m, ir_floordiv(m, f->n, ir_const(m, 7)), f->n->symbol));
-}
-
 // --- Random expressions --------------------------------------------------------------------------
 
 typedef struct tree {
@@ -283,7 +272,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_divisions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_extremes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds_saturate, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_coefficient, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
