@@ -105,6 +105,18 @@ static void add_with(fixture_t *f, int64_t rows, bool direct) {
     free(a), free(b), free(sum);
 }
 
+static void symbols_are_told(void **state) {
+    fixture_t *f = *state;
+    accel_symbol_t symbol = {0};
+    open_card(f, "add", 1, 0);
+    assert_int_equal(accel_program_symbol(f->program, 0, &symbol), ACCEL_OK);
+    assert_string_equal(symbol.name, "n");
+    assert_int_equal(symbol.min, 1);
+    assert_int_equal(symbol.max, 1000);
+    assert_int_equal(accel_program_symbol(f->program, 1, &symbol), ACCEL_NOT_FOUND);
+    close_card(f);
+}
+
 static void any_number_of_cores_adds(void **state) {
     fixture_t *f = *state;
     const uint32_t cores[] = {1, 2, 5};
@@ -227,6 +239,7 @@ static void streams_keep_order(void **state) {
     OK(accel_stream_create(f->device, NULL, &launches, &f->error));
     OK(accel_buffer_create(f->device, 1024, &a, &f->error));
     OK(accel_buffer_create(f->device, 1024, &sum, &f->error));
+    assert_int_equal(accel_buffer_bytes(sum), 1024);
     OK(accel_host_alloc(f->device, 4096, &memory, &f->error));
     OK(accel_host_alloc(f->device, 64, &runs, &f->error));
     float *host = memory;
@@ -347,6 +360,7 @@ int main(int argc, char **argv) {
     fixture_t fixture = {.folder = argc > 1 ? argv[1] : "."};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(empty_program_runs, &fixture),
+        cmocka_unit_test_prestate(symbols_are_told, &fixture),
         cmocka_unit_test_prestate(any_number_of_cores_adds, &fixture),
         cmocka_unit_test_prestate(wrong_inputs_are_refused, &fixture),
         cmocka_unit_test_prestate(heaps_grow, &fixture),

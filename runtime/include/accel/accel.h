@@ -4,9 +4,8 @@
 //
 //     accel_program_t *program;  accel_device_t *device;  accel_module_t *module;
 //     accel_program_open("model.bin", &program, &error);
-//     accel_device_open("auto", &(accel_device_options_t){.profile =
-//     accel_program_profile(program)},
-//                       &device, &error);
+//     accel_device_options_t options = {.profile = accel_program_profile(program)};
+//     accel_device_open("auto", &options, &device, &error);
 //     accel_module_load(device, program, NULL, &module, &error);
 //     accel_run(module, inputs, n_inputs, outputs, n_outputs, &error);
 //
@@ -21,8 +20,7 @@
 //   on failure, it holds one line of text that names the place (input, ONNX node ...) and what to
 //   do. On failure outputs are NULL or unchanged.
 // - Sizes are in bytes, times in nanoseconds, shapes row-major with the last dim innermost.
-// Elements
-//   below 8 bits are packed from the low bits of a byte up, without padding between rows.
+//   Elements below 8 bits are packed from the low bits of a byte up, without padding between rows.
 #ifndef ACCEL_ACCEL_H
 #define ACCEL_ACCEL_H
 
