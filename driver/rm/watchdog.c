@@ -194,6 +194,18 @@ static uint64_t next_time(rm_card_t *card, uint64_t now) {
 }
 
 static void plan_next(rm_card_t *card) {
+    uint64_t now = rm_now(card);
+    rm_spin(card);
+    card->watching = card->n_live > 0 || card->n_waiters > 0 || card->hot || card->overheated;
+    uint64_t when = next_time(card, now);
+    if (when != PORT_WORK_NEVER)
+        rm_watch_at(card, when);
+    rm_unspin(card);
+}
+
+// Work that came and went since the last look counts, too: without it, a card that was woken by
+// short work would be sent back to sleep for the rest before.
+static void note_work(rm_card_t *card) {
     uint64_t now = rm_now(card), fences = 0;
     rm_spin(card);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
@@ -201,10 +213,6 @@ static void plan_next(rm_card_t *card) {
     if (card->n_live > 0 || fences != card->seen_fences)
         card->active_ns = now;
     card->seen_fences = fences;
-    card->watching = card->n_live > 0 || card->n_waiters > 0 || card->hot || card->overheated;
-    uint64_t when = next_time(card, now);
-    if (when != PORT_WORK_NEVER)
-        rm_watch_at(card, when);
     rm_unspin(card);
 }
 
@@ -222,6 +230,7 @@ static void look_after(rm_card_t *card) {
     for (uint32_t i = 0; i < ISA_NODE_COUNT && is_watched(card) && card->absent == 0; i++)
         watch_node(card, i);
     rm_pm_heat(card);
+    note_work(card);
     rm_pm_idle(card);
 }
 

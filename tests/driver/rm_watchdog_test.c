@@ -176,6 +176,29 @@ static void idle_cards_sleep_and_wake(void **state) {
     assert_true(rig_events(&f->rig, ACCEL_EVENT_WOKE, NULL) >= 2);
 }
 
+// What woke the card counts as work: it sleeps again when it has rested for so long, not at the
+// next look.
+static void woken_cards_stay_awake(void **state) {
+    (void)state;
+    static const rm_options_t rests = {.idle_ns = 600000000}; // more than two looks apart
+    rig_t rig;
+    rig_user_t user;
+    accel_event_record_t woke = {0}, slept = {0};
+    rig_open(&rig, true, &rests);
+    rig_user_open(&rig, &user);
+    uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&user);
+    for (uint32_t point = 1; point <= 2; point++) {
+        rig_job_t work = {.count = 1000, .done = done, .point = point};
+        assert_int_equal(rig_submit(&user, context, &work, NULL), STATUS_OK);
+        assert_int_equal(rig_wait(&user, done, point, RIG_WAIT_NS), STATUS_OK);
+        RIG_UNTIL(rig_events(&rig, ACCEL_EVENT_SLEPT, &slept) == point);
+    }
+    assert_int_equal(rig_events(&rig, ACCEL_EVENT_WOKE, &woke), 1);
+    assert_true(slept.time_ns - woke.time_ns >= rests.idle_ns);
+    rig_user_close(&user);
+    rig_close(&rig);
+}
+
 static void heat_is_nobodys_error(void **state) {
     fixture_t *f = *state;
     rig_user_t *user = &f->user;
@@ -234,6 +257,7 @@ int main(void) {
         TEST(hanging_clients_are_banned),
         TEST(nonsense_takes_one_context_at_most),
         TEST(idle_cards_sleep_and_wake),
+        cmocka_unit_test(woken_cards_stay_awake),
         TEST(heat_is_nobodys_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
