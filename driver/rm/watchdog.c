@@ -12,7 +12,7 @@ void rm_watch_at(rm_card_t *card, uint64_t when) {
     card->port->ops->work_at(card->port, &card->watch, when);
 }
 
-// Nobody watches a card whose cycles are simulated in time, or that a debugger holds.
+// Nobody watches a card whose cycles are simulated in time: hours of it may be seconds of the card.
 static bool is_watched(const rm_card_t *card) { return (card->features & ISA_FEATURE_TIMING) == 0; }
 
 // --- Interrupts that do not come ---
