@@ -200,6 +200,7 @@ typedef struct rm_node {
     uint32_t beat;       // HEARTBEAT as last seen
     uint64_t beat_ns;    // when it moved
     uint64_t beat_fence; // oldest in flight then
+    uint64_t late;       // a job that passed its deadline, for the log, or 0
     // Written in the interrupt.
     uint32_t answered;  // token
     uint32_t corrupted; // notices

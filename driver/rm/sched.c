@@ -151,6 +151,7 @@ static void come_back(rm_card_t *card, rm_job_t *job) {
     rm_context_t *context = job->context;
     if (context != NULL && is_out_of_time(job) && !is_over(context)) {
         rm_event(card, ACCEL_EVENT_HANG, job->node, context->client, 1, job->fence, 0);
+        card->nodes[job->node].late = job->fence;
         rm_context_lose(card, context, ACCEL_LOST_TIMEOUT, NULL);
     }
     if (context != NULL && is_over(context))
@@ -374,6 +375,7 @@ typedef struct plan {
     uint32_t kicks, stops, arms; // masks of nodes
     uint32_t tokens[ISA_NODE_COUNT];
     uint64_t fences[ISA_NODE_COUNT]; // to be armed for
+    uint64_t late[ISA_NODE_COUNT];   // of a job that passed its deadline, or 0
     bool ended;                      // jobs ended
     bool dropped;                    // without the card: others may wait for them
 } plan_t;
@@ -518,11 +520,26 @@ static void want_interrupts(rm_card_t *card, plan_t *plan) {
     }
 }
 
+static void take_late(rm_card_t *card, plan_t *plan) {
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        plan->late[i] = card->nodes[i].late;
+        card->nodes[i].late = 0;
+    }
+}
+
+static void tell_late(const rm_card_t *card, const plan_t *plan) {
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        if (plan->late[i] != 0)
+            card->port->ops->log(card->port, PORT_LOG_HANG, i, plan->late[i], 1);
+}
+
 // A doorbell may be the work itself: copies go first, whose end is sooner. What is in the ring is
 // rung before the ring is stopped.
 static void act(rm_card_t *card, const plan_t *plan) {
     if (plan->ended || plan->dropped)
         card->port->ops->event_set(card->port, &card->progress);
+    if (plan->ended)
+        tell_late(card, plan);
     for (uint32_t i = ISA_NODE_COUNT; i-- > 0;) {
         if ((plan->kicks >> i & 1) != 0)
             hw_kick(card->hw, i, ISA_RING_NORMAL);
@@ -538,6 +555,8 @@ static plan_t turn(rm_card_t *card, bool gives) {
     hw_poll(card->hw);
     rm_spin(card);
     plan.ended = collect(card);
+    if (plan.ended)
+        take_late(card, &plan);
     if (gives)
         hand_over(card, &plan);
     if (gives && (plan.kicks | plan.stops) == 0)

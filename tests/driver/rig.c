@@ -17,9 +17,17 @@
 
 // --- Card ---
 
+// Any thread.
+static void count_late(void *user, port_log_t id, uint64_t a, uint64_t b, uint64_t c) {
+    rig_t *rig = user;
+    (void)a, (void)b;
+    if (id == PORT_LOG_HANG && c == 1)
+        (void)ATOMIC_ADD(&rig->n_late, 1u);
+}
+
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
     memset(rig, 0, sizeof *rig);
-    assert_int_equal(port_user_create(NULL, NULL, &rig->port), STATUS_OK);
+    assert_int_equal(port_user_create(count_late, rig, &rig->port), STATUS_OK);
     sim_options_t card = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),

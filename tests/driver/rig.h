@@ -33,6 +33,7 @@ typedef struct rig {
     sim_function_t card;
     rm_card_t *rm;
     rm_client_t *admin;
+    uint32_t n_late; // logs of PORT_LOG_HANG past a deadline; written by any thread
 } rig_t;
 
 typedef struct rig_user {

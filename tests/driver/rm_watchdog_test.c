@@ -100,6 +100,7 @@ static void time_limits_are_kept(void **state) {
     assert_int_equal(rig_wait(user, slow_done, 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
     assert_int_equal(rig_wait(user, good_done, 1, RIG_WAIT_NS), STATUS_OK);
     assert_int_equal(rig_query(user, slow).reason, ACCEL_LOST_TIMEOUT);
+    RIG_UNTIL(LOAD_ACQUIRE(&f->rig.n_late) == 1);
     assert_int_equal(rig_telemetry(&f->rig).node_resets, 0);
 }
 
