@@ -76,14 +76,13 @@ static status_t forget(rm_card_t *card, const rm_vm_t *vm, rm_job_t *job, uint64
 }
 
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
-    bool bound = !list_is_empty(&vm->bindings);
     LIST_FOR_EACH(node, &vm->bindings) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         rm_table_unmap(vm->root, binding->va, binding->bytes);
     }
-    // No context is left that could use a translation; only a lost card does not answer.
-    if (forget(card, vm, &vm->job, 0, 0) != STATUS_OK && bound)
-        card->port->ops->log(card->port, PORT_LOG_LOST_BYTES, 0, 0, STATUS_DEVICE_LOST);
+    // No context is left that could use a translation; only a lost card does not answer, and it has
+    // none when it comes back.
+    (void)forget(card, vm, &vm->job, 0, 0);
     LIST_FOR_EACH(node, &vm->bindings) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         rm_put(&binding->bo->object);

@@ -40,6 +40,14 @@ until_true() {
     done
 }
 
+# logged TEXT: the daemon's log says so, to people.
+logged() {
+    grep -qF -- "$1" "$work/log" && return
+    echo "no '$1' in the log:"
+    cat "$work/log"
+    failures=$((failures + 1))
+}
+
 expect 3 "start accel-cardd"
 expect 3 "$work/elsewhere" --socket "$work/elsewhere" -L
 "$cardd" --foreground --cards=2 --cores=1 --memory=256M --socket="$ACCEL_SOCKET" \
@@ -82,6 +90,12 @@ if [ -f "$images/add.bin" ]; then # the card works again
     "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 \
         >"$work/out" 2>&1 || { cat "$work/out"; failures=$((failures + 1)); }
 fi
+logged "card 0: started, contract 1."
+logged "card 1: error: single-bit memory errors, corrected (1 so far)"
+logged "card 1: COPY was reset: done"
+logged "card 1: the card was reset: done"
+[ "$(grep -c 'gives up 0 bytes' "$work/log")" = 0 ] || logged "memory that was given up"
+[ "$(grep -cv '^20..-..-..T..:..:..\....Z accel-cardd: ' "$work/log")" = 0 ] || logged "times in UTC"
 
 # Streams behave there as in one process; afterwards nobody is left.
 if [ -n "$streams" ] && ! "$streams" "$images" "$ACCEL_SOCKET" >"$work/out" 2>&1; then
