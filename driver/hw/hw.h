@@ -202,6 +202,9 @@ typedef struct hw_node_info {
 void hw_node_query(hw_device_t *device, uint32_t node, hw_node_info_t *out_info);
 // [D][P] One register: does the node make progress?
 uint32_t hw_heartbeat(hw_device_t *device, uint32_t node);
+// [D][P] Moved since the last call: the node's time stood still meanwhile, though it had work. Of a
+// simulated card, whose threads may wait for a processor; else 0.
+uint32_t hw_held(hw_device_t *device, uint32_t node);
 
 // [D][P] The card's clock in nanoseconds, that of notices and fault records; 0: the card is gone.
 uint64_t hw_clock_ns(hw_device_t *device);

@@ -20,6 +20,7 @@
 // How long a card may take to end a packet's work or a reset, in microseconds. All steps of getting
 // a card back (a node's reset, the card's, the function's) end within a second.
 #define HW_PATIENCE_US 200000u
+#define HW_HELD_TIMES  20u // how often that is waited for a simulated card that gets no processor
 
 typedef struct hw_ring {
     isa_ring_packet_t *slots; // the card reads them; hw never does
@@ -96,6 +97,8 @@ uint64_t hw_reg_read_pair(hw_device_t *device, uint32_t lo_offset);
 void hw_reg_write_pair(hw_device_t *device, uint32_t lo_offset, uint64_t value);
 // [P] Until the register reads `value`; false: not within HW_PATIENCE_US, or the card is gone.
 bool hw_reg_wait(hw_device_t *device, uint32_t offset, uint32_t value);
+// The same, but time in which a node's own stands still does not count (up to a limit).
+bool hw_reg_wait_held(hw_device_t *device, uint32_t offset, uint32_t value);
 void hw_tell_gone(hw_device_t *device);        // takes the irq spin
 void hw_tell_gone_locked(hw_device_t *device); // under it
 

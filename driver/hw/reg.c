@@ -49,6 +49,24 @@ bool hw_reg_wait(hw_device_t *device, uint32_t offset, uint32_t value) {
     }
 }
 
+static uint32_t all_held(hw_device_t *device) {
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        sum += hw_held(device, i);
+    return sum;
+}
+
+bool hw_reg_wait_held(hw_device_t *device, uint32_t offset, uint32_t value) {
+    uint32_t before = all_held(device);
+    for (uint32_t i = 0; !hw_reg_wait(device, offset, value); i++) {
+        uint32_t now = all_held(device);
+        if (hw_is_gone(device) || now == before || i >= HW_HELD_TIMES)
+            return false;
+        before = now;
+    }
+    return true;
+}
+
 void hw_tell_gone_locked(hw_device_t *device) {
     if (!hw_is_gone(device) || device->gone_told)
         return;

@@ -12,7 +12,7 @@ static status_t stop_node(hw_device_t *device, uint32_t number) {
     hw_node_close(device, number);
     hw_reg_write(device, ISA_NODE_REG_AT(number, RESET), ISA_RESET_MAGIC);
     // Who was in a doorbell of the node comes back; one that came later would ring a new ring.
-    if (hw_reg_wait(device, ISA_NODE_REG_AT(number, STATE), ISA_NODE_STATE_OFF) &&
+    if (hw_reg_wait_held(device, ISA_NODE_REG_AT(number, STATE), ISA_NODE_STATE_OFF) &&
         hw_node_quiet(device, number))
         return STATUS_OK;
     return hw_is_gone(device) ? STATUS_DEVICE_LOST : STATUS_TIMEOUT;
@@ -59,7 +59,7 @@ static bool reset_by_register(hw_device_t *device) {
     if (hw_is_gone(device) || !hw_has(device, ISA_FEATURE_RESET))
         return false;
     hw_reg_write(device, ISA_REG_RESET, ISA_RESET_MAGIC);
-    return hw_reg_wait(device, ISA_REG_RESET, 0);
+    return hw_reg_wait_held(device, ISA_REG_RESET, 0);
 }
 
 // From here on registers are touched again, though the card may turn out to be gone once more.

@@ -33,6 +33,12 @@ uint32_t hw_heartbeat(hw_device_t *device, uint32_t node) {
     return hw_is_gone(device) ? 0 : beat;
 }
 
+uint32_t hw_held(hw_device_t *device, uint32_t node) {
+    if (!hw_has(device, ISA_FEATURE_SIMULATED))
+        return 0;
+    return hw_reg_read(device, ISA_NODE_REG_AT(node, HELD));
+}
+
 uint64_t hw_clock_ns(hw_device_t *device) {
     hw_lock(device, &device->reg_spin);
     uint64_t now = hw_reg_read_pair(device, ISA_REG_CLOCK_LO);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "driver/sim/ecc.h"
 #include "driver/sim/mem.h"
@@ -58,7 +59,8 @@ typedef struct sim_node {
     atomic_bool resetting; // what STATE says
     // Held by the thread that works for the node: packets, resets, preemptions.
     atomic_bool busy;
-    _Atomic uintptr_t worker; // that thread, while `exposed`
+    _Atomic uintptr_t worker;       // that thread, while `exposed`
+    _Atomic clockid_t worker_clock; // its processor time
     _Atomic uint32_t want, token, preempt_tail, hang_depth;
     atomic_bool exposed;                 // a packet is in work that may use translations
     _Atomic uint64_t sync_asked, synced; // counts of SIM_WANT_SYNC
@@ -70,6 +72,10 @@ typedef struct sim_node {
     _Atomic uint64_t heartbeat, cycles, last_aborted;
     _Atomic uint64_t instructions, issues, dram_bytes, fallbacks;
     _Atomic uint64_t busy_since, busy_ns; // of the host's clock; since 0: not
+
+    // HELD, under the card's lock.
+    uint32_t held;
+    uint64_t held_seen_ns; // processor time at the last read
 
     // Of the thread that is busy with the node.
     sim_pages_t pages;
@@ -232,6 +238,9 @@ void sim_node_release(sim_node_t *node);
 static inline bool sim_node_wants(const sim_node_t *node, uint32_t bits) {
     return (atomic_load_explicit(&node->want, memory_order_relaxed) & bits) != 0;
 }
+// HELD: moves when the node had work and its thread no processor since the last call. Under the
+// card's lock.
+uint32_t sim_node_held(sim_node_t *node);
 // For the node's thread between two uses of translations.
 void sim_node_sync_point(sim_node_t *node);
 // After translations were dropped: returns when no thread uses an old one any more. From inside a

@@ -205,6 +205,29 @@ void sim_node_quiet_all(sim_card_t *card) {
     }
 }
 
+// --- Time that stands still ---
+
+#define RAN_NS 1000000u // processor time of a thread that runs, between two looks at it
+
+// Since the last call, or a thread that is no more.
+static bool worker_ran(sim_node_t *node) {
+    struct timespec used;
+    if (clock_gettime(atomic_load(&node->worker_clock), &used) != 0)
+        return false;
+    uint64_t now = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    bool ran = now - node->held_seen_ns >= RAN_NS;
+    node->held_seen_ns = now;
+    return ran;
+}
+
+uint32_t sim_node_held(sim_node_t *node) {
+    bool busy = atomic_load(&node->busy), hangs = sim_node_wants(node, SIM_WANT_HANG);
+    bool has_work = busy || (packets_due(node, NULL) && !hangs);
+    if (has_work && !(atomic_load(&node->exposed) && worker_ran(node)))
+        node->held++;
+    return node->held;
+}
+
 // --- On and off ---
 
 static bool regs_valid(const sim_ring_regs_t *regs) {

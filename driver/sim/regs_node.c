@@ -102,6 +102,8 @@ uint32_t sim_regs_node_read(sim_card_t *card, sim_node_t *node, uint32_t offset)
         return state(node);
     case ISA_NODE_REG_HEARTBEAT:
         return heartbeat(node);
+    case ISA_NODE_REG_HELD:
+        return sim_node_held(node);
     case ISA_NODE_REG_COMP_TAIL:
         return atomic_load(&node->comp_tail);
     case ISA_NODE_REG_RING_HEAD:

@@ -212,6 +212,9 @@ static sim_outcome_t run_packet(sim_node_t *node, uint32_t ring, const isa_ring_
         atomic_store(&node->busy_since, sim_now_ns(node->card));
     bool exposed = packet->head.op != ISA_RING_TLB_INV;
     if (exposed) {
+        clockid_t clock;
+        if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+            atomic_store_explicit(&node->worker_clock, clock, memory_order_relaxed);
         atomic_store_explicit(&node->worker, (uintptr_t)pthread_self(), memory_order_relaxed);
         atomic_store(&node->exposed, true);
     }

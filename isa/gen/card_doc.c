@@ -349,6 +349,12 @@ static const char *const intro[] = {
     "",
     "HEARTBEAT counts packets, issues and slices of harts: it moves as long as a healthy gang "
     "does.",
+    "The simulated card works in threads of the host, which may wait seconds for a processor. HELD "
+    "moves",
+    "when a node had work and its thread used less than a millisecond of processor time since the "
+    "last",
+    "read: time in which it moves says nothing about the card. A node that was made to hang does "
+    "not move it.",
     "",
     "## Card time",
     "",

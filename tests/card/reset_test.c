@@ -97,6 +97,8 @@ static void test_node(launch_t *launch, trouble_t trouble, uint32_t cores) {
     CHECK(!owner_has_completion(owner, ISA_NODE_COMPUTE));
     CHECK_EQUAL(launch->owner->context->state, ISA_CTX_STATE_READY); // the card did not write it
     CHECK_EQUAL(owner_reg(owner, COPY(STATE)), ISA_NODE_STATE_IDLE);
+    uint32_t held = owner_reg(owner, COPY(HELD)); // nothing to do: no time that stands still
+    CHECK_EQUAL(owner_reg(owner, COPY(HELD)), held);
     CHECK_EQUAL(owner_reg(owner, ISA_REG_RESET), 0);
     owner_set_reg(owner, ISA_DOORBELL(0, 0), 1);
     CHECK_EQUAL(owner_reg(owner, ISA_REG_ERROR), ISA_ERROR_DOORBELL); // the ring is off
