@@ -201,6 +201,8 @@ typedef struct rm_node {
     uint64_t beat_ns;    // when it moved
     uint64_t beat_fence; // oldest in flight then
     uint64_t late;       // a job that passed its deadline, for the log, or 0
+    uint32_t held;       // HELD as last seen
+    uint32_t held_looks; // at which it had moved, since the last sign of life
     // Written in the interrupt.
     uint32_t answered;  // token
     uint32_t corrupted; // notices

@@ -465,6 +465,7 @@ static void ask_back(rm_card_t *card, uint32_t number, plan_t *plan) {
         node->last_token = 1;
     node->token = node->last_token;
     node->asked_ns = rm_now(card);
+    node->held_looks = 0;
     plan->stops |= 1u << number;
     plan->tokens[number] = node->token;
     rm_watch_at(card, node->asked_ns + card->options.answer_ns);

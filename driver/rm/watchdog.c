@@ -91,14 +91,36 @@ static void look_at_alarms(rm_card_t *card) {
 
 typedef enum verdict { FINE, ASK, HANGS } verdict_t;
 
+#define HELD_LOOKS 64u // at a node whose time stands still, before it is judged all the same
+
+// What a look at the node's registers told.
+typedef struct look {
+    uint32_t beat, held;
+    uint64_t now;
+} look_t;
+
+// Under the spin: a simulated card's threads may wait seconds for a processor, and what does not
+// run is not to blame. What was waited for so far is forgotten.
+static void forgive_held(rm_node_t *node, const look_t *look) {
+    if (look->held == node->held || node->held_looks >= HELD_LOOKS)
+        return;
+    node->held = look->held;
+    node->held_looks++;
+    node->asked_ns = node->beat_ns = look->now;
+}
+
 // Under the spin.
-static verdict_t judge_node(rm_card_t *card, rm_node_t *node, uint32_t beat, uint64_t now) {
+static verdict_t judge_node(rm_card_t *card, rm_node_t *node, const look_t *look) {
+    uint64_t now = look->now;
+    forgive_held(node, look);
     if (node->token != 0)
         return now - node->asked_ns >= card->options.answer_ns ? HANGS : FINE;
-    if (rm_in_flight(node) == 0 || beat != node->beat || node->first_flight != node->beat_fence) {
-        node->beat = beat;
+    if (rm_in_flight(node) == 0 || look->beat != node->beat ||
+        node->first_flight != node->beat_fence) {
+        node->beat = look->beat;
         node->beat_fence = node->first_flight;
         node->beat_ns = now;
+        node->held_looks = 0;
     }
     if (rm_in_flight(node) == 0) {
         node->beat_fence = 0; // none: the next job's time begins when it is first seen
@@ -127,11 +149,11 @@ static void watch_node(rm_card_t *card, uint32_t number) {
         rm_recover_gone(card); // it was away and came back as after power-on
         return;
     }
-    uint64_t now = rm_now(card);
+    look_t look = {info.heartbeat, hw_held(card->hw, number), rm_now(card)};
     rm_spin(card);
-    verdict_t verdict = judge_node(card, &card->nodes[number], info.heartbeat, now);
+    verdict_t verdict = judge_node(card, &card->nodes[number], &look);
     if (verdict == ASK)
-        card->nodes[number].beat_ns = now;
+        card->nodes[number].beat_ns = look.now;
     rm_unspin(card);
     if (verdict == HANGS || (verdict == ASK && !rm_sched_stop(card, number)))
         hang(card, number);

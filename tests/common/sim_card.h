@@ -19,11 +19,11 @@ static inline sim_host_t sim_card_host(port_user_t *port) {
     };
 }
 
-// Makes a card and attaches it to `port`.
-WARN_UNUSED static inline status_t sim_card_plug(port_user_t *port, const sim_options_t *options,
-                                                 sim_function_t *out_card) {
-    sim_host_t host = sim_card_host(port);
-    RETURN_IF_ERROR(sim_function_create(options, &host, out_card));
+// Makes a card whose host is `host`, and attaches it to `port`.
+WARN_UNUSED static inline status_t sim_card_plug_as(port_user_t *port, const sim_options_t *options,
+                                                    const sim_host_t *host,
+                                                    sim_function_t *out_card) {
+    RETURN_IF_ERROR(sim_function_create(options, host, out_card));
     port_user_function_t function = {
         .self = out_card->self,
         .config_read = out_card->config_read,
@@ -32,6 +32,12 @@ WARN_UNUSED static inline status_t sim_card_plug(port_user_t *port, const sim_op
         .bar_write = out_card->bar_write,
     };
     return port_user_attach(port, &function);
+}
+
+WARN_UNUSED static inline status_t sim_card_plug(port_user_t *port, const sim_options_t *options,
+                                                 sim_function_t *out_card) {
+    sim_host_t host = sim_card_host(port);
+    return sim_card_plug_as(port, options, &host, out_card);
 }
 
 // Takes both away, after the driver stopped.

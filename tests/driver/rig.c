@@ -15,6 +15,37 @@
 #define ARG_BYTES  16u               // count, counter
 #define PROGRAM_AT 4096u             // from program to program
 
+// --- What the card reaches ---
+
+// As a thread that waits for a processor: it does (next to) nothing, and nothing is wrong with it.
+static void stay(const rig_t *rig, uint32_t what) {
+    struct timespec pause = {.tv_nsec = 20000000};
+    while ((LOAD_ACQUIRE(&rig->held) & what) != 0)
+        (void)nanosleep(&pause, NULL);
+}
+
+static bool read_host(void *user, uint64_t address, void *out_data, uint64_t bytes) {
+    const rig_t *rig = user;
+    stay(rig, RIG_READS);
+    return port_user_dma_read(rig->port, address, out_data, bytes);
+}
+
+static bool write_host(void *user, uint64_t address, const void *data, uint64_t bytes) {
+    const rig_t *rig = user;
+    stay(rig, RIG_WRITES);
+    return port_user_dma_write(rig->port, address, data, bytes);
+}
+
+static void *map_host(void *user, uint64_t address, bool write, uint64_t *out_bytes) {
+    const rig_t *rig = user;
+    return port_user_dma_map(rig->port, address, write, out_bytes);
+}
+
+static void interrupt(void *user, uint32_t vector) {
+    const rig_t *rig = user;
+    port_user_msix(rig->port, vector);
+}
+
 // --- Card ---
 
 // Any thread.
@@ -28,13 +59,22 @@ static void count_late(void *user, port_log_t id, uint64_t a, uint64_t b, uint64
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
     memset(rig, 0, sizeof *rig);
     assert_int_equal(port_user_create(count_late, rig, &rig->port), STATUS_OK);
+    sim_host_t host = {
+        .version = SIM_VERSION,
+        .user = rig,
+        .dma_read = read_host,
+        .dma_write = write_host,
+        .dma_map = map_host,
+        .msix = interrupt,
+        .clock_ns = port_user_clock_ns,
+    };
     sim_options_t card = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),
         .posted = posted,
         .memory_bytes = RIG_MEMORY,
     };
-    assert_int_equal(sim_card_plug(rig->port, &card, &rig->card), STATUS_OK);
+    assert_int_equal(sim_card_plug_as(rig->port, &card, &host, &rig->card), STATUS_OK);
     assert_int_equal(rm_card_start(port_user_base(rig->port), options, &rig->rm), STATUS_OK);
     assert_int_equal(rm_client_open(rig->rm, NULL, &rig->admin), STATUS_OK);
 }

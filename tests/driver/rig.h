@@ -34,7 +34,11 @@ typedef struct rig {
     rm_card_t *rm;
     rm_client_t *admin;
     uint32_t n_late; // logs of PORT_LOG_HANG past a deadline; written by any thread
+    uint32_t held;   // atomic; RIG_READS, RIG_WRITES: the card's thread stays in such an access
 } rig_t;
+
+#define RIG_READS  1u
+#define RIG_WRITES 2u
 
 typedef struct rig_user {
     rig_t *rig;

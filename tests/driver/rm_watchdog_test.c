@@ -88,6 +88,25 @@ static void a_hanging_copy_takes_its_context_alone(void **state) {
     assert_int_equal(ASK(user->client, bo, BO_CREATE), STATUS_OK);
 }
 
+// A node whose thread gets no processor, before its packet and in the midst of it: no hang.
+static void who_does_not_run_is_not_to_blame(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
+    for (uint32_t what = RIG_READS; what <= RIG_WRITES; what++) {
+        rig_job_t work = {.count = 1000, .done = done, .point = what};
+        STORE_RELEASE(&f->rig.held, what);
+        assert_int_equal(rig_submit(user, context, &work, NULL), STATUS_OK);
+        uint64_t end = rig_now_ns() + (quick.answer_ns + quick.stall_ns) * 3 / 2;
+        while (rig_now_ns() < end)
+            rig_pause();
+        STORE_RELEASE(&f->rig.held, 0u);
+        assert_int_equal(rig_wait(user, done, what, RIG_WAIT_NS), STATUS_OK);
+    }
+    assert_int_equal(rig_telemetry(&f->rig).node_resets, 0);
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_HANG, NULL), 0);
+}
+
 static void time_limits_are_kept(void **state) {
     fixture_t *f = *state;
     rig_user_t *user = &f->user;
@@ -254,6 +273,7 @@ int main(void) {
         TEST(lost_interrupts_are_found),
         TEST(a_hang_takes_its_context_alone),
         TEST(a_hanging_copy_takes_its_context_alone),
+        TEST(who_does_not_run_is_not_to_blame),
         TEST(time_limits_are_kept),
         TEST(hanging_clients_are_banned),
         TEST(nonsense_takes_one_context_at_most),
