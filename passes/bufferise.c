@@ -184,13 +184,30 @@ static void bufferise_concat(bufferise_t *s, ir_op_t *kernel) {
 
 // --- Ops -----------------------------------------------------------------------------------------
 
+// A channel shuffle, [N, a, b, H, W] as [N, a * b, H, W], of an image that lies channels last and that
+// only kernels read: the copy lies channels last too, or each of them would gather single elements.
+static bool is_shuffle(const ir_op_t *op, const tv_t *x) {
+    const ir_value_t *y = ir_result(op);
+    if (x->rank != 5 || y->type->rank != 4 || !ir_expr_same(x->dims[3], y->type->dims[2]) ||
+        !ir_expr_same(x->dims[4], y->type->dims[3]))
+        return false;
+    const ir_expr_t *pixel = x->strides[4];
+    if (pixel->min <= x->strides[1]->max || pixel->min <= x->strides[2]->max)
+        return false;
+    for (const ir_use_t *use = y->first_use; use; use = use->next)
+        if (use->user->code != IR_kernel)
+            return false;
+    return true;
+}
+
 static tv_t reshape_view(bufferise_t *s, ir_op_t *op, tv_t x) {
+    static const int64_t split_channels_last[5] = {0, 3, 4, 1, 2};
     const ir_type_t *type = ir_result(op)->type;
     tv_t out;
     if (tv_reshape(s->m, x, type->rank, type->dims, &out))
         return out;
     const ir_type_t *from = ir_operand(op, 0)->type;
-    tv_t flat = alloc_ordered(s, from, NULL);
+    tv_t flat = alloc_ordered(s, from, is_shuffle(op, &x) ? split_channels_last : NULL);
     copy(s, op, x, flat);
     if (!tv_reshape(s->m, flat, type->rank, type->dims, &out)) {
         // Row major to row major: the products are equal even where that is not provable.

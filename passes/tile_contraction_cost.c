@@ -84,10 +84,11 @@ static bool fits(const contraction_shape_t *s, contraction_tiling_t *t, const is
     int64_t res = s->residual ? t->toh * t->tow * t->tn * dtype_bytes(s->out_type) : 0;
     int64_t bias = !s->bias ? 0 : t->n_outer || s->long_bias ? t->tn * 8 : s->n * 4;
     t->lm_bytes = a_bytes(s, t) + b_bytes(s, t) + c + res + bias + LM_RESERVE;
-    // What the inner loop moves wants two slots, so that copies overlap with products.
+    // What the inner loop moves wants two slots where copies overlap with products.
     bool split_k = t->tk < s->k;
-    t->lm_bytes += (split_k || t->n_outer ? a_bytes(s, t) : 0) +
-                   (split_k || !t->n_outer ? b_bytes(s, t) : 0) + c + res;
+    if (!p->serial)
+        t->lm_bytes += (split_k || t->n_outer ? a_bytes(s, t) : 0) +
+                       (split_k || !t->n_outer ? b_bytes(s, t) : 0) + c + res;
     return t->lm_bytes <= p->lm_bytes;
 }
 

@@ -108,9 +108,17 @@ static void enter(tile_t *t, ir_op_t *op) {
     t->b.before = NULL;
 }
 
+// The greatest value of a loop variable. With known ends it is the last step, not what lies between
+// that and the end: then the last tile of a size that divides is seen to be as full as the others.
+static int64_t last_round(const ir_expr_t *lo, const ir_expr_t *hi, int64_t step) {
+    int64_t max = hi->max > lo->min ? hi->max - 1 : lo->min;
+    bool known = ir_expr_is_const(lo) && ir_expr_is_const(hi);
+    return known ? max - (max - lo->value) % step : max;
+}
+
 const ir_expr_t *tile_for(tile_t *t, const char *name, const ir_expr_t *lo, const ir_expr_t *hi,
                           int64_t step) {
-    int64_t max = hi->max > lo->min ? hi->max - 1 : lo->min;
+    int64_t max = last_round(lo, hi, step);
     const ir_symbol_t *symbol = ir_symbol_new(t->m, name, IR_SYMBOL_LOOP, lo->min, max);
     ir_op_t *op = ir_build(&t->b, IR_for, 0, NULL, 0, NULL);
     ir_set_symbol(t->m, op, "symbol", symbol);

@@ -59,7 +59,8 @@ uint64_t window_cost(const window_shape_t *s, window_tiling_t *t, const isa_prof
     int64_t size = dtype_bytes(s->x_type);
     int64_t out = t->toh * t->tow * t->tc * dtype_bytes(s->y_type) * (s->pad_c ? 2 : 1);
     int64_t constants = s->kh * s->kw * t->tc * size + t->tc * 4 + t->toh * t->tow * 4;
-    if (2 * (rows * cols * channels * size + out) + constants + LM_RESERVE > p->lm_bytes)
+    int64_t slots = p->serial ? 1 : 2; // copies overlap with work where they can
+    if (slots * (rows * cols * channels * size + out) + constants + LM_RESERVE > p->lm_bytes)
         return t->cycles;
     bool whole = t->tc == s->c && !s->pad_c;
     uint64_t work = vector_cycles(s, t, p);
