@@ -184,8 +184,9 @@ static void bufferise_concat(bufferise_t *s, ir_op_t *kernel) {
 
 // --- Ops -----------------------------------------------------------------------------------------
 
-// A channel shuffle, [N, a, b, H, W] as [N, a * b, H, W], of an image that lies channels last and that
-// only kernels read: the copy lies channels last too, or each of them would gather single elements.
+// A channel shuffle, [N, a, b, H, W] as [N, a * b, H, W], of an image that lies channels last and
+// that only kernels read: the copy lies channels last too, or each of them would gather single
+// elements.
 static bool is_shuffle(const ir_op_t *op, const tv_t *x) {
     const ir_value_t *y = ir_result(op);
     if (x->rank != 5 || y->type->rank != 4 || !ir_expr_same(x->dims[3], y->type->dims[2]) ||

@@ -75,21 +75,39 @@ static void randomise(ir_module_t *m, uint64_t seed) {
 
 static bool check_stored(const char *name, ir_module_t *m, const char *folder) {
     char path[4400];
-    system_options_t options = {.opt_level = 2, .rtol = 1e-3, .atol = 1e-7};
+    system_options_t options = {.opt_level = 2, .rtol = 1e-3, .atol = 1e-7, .check_dense = true};
     snprintf(path, sizeof path, "%s/test_data_set_0/input_0.pb", folder);
     ref_tensor_t *input = system_read_pb(path), *got = NULL;
     snprintf(path, sizeof path, "%s/test_data_set_0/output_0.pb", folder);
     ref_tensor_t *want = system_read_pb(path);
+    const ref_tensor_t *const inputs[] = {input};
     ir_module_t *copy = ir_module_clone(m);
     system_model_t model;
-    bool good = system_compile(copy, &options, &model) &&
-                system_run(&model, 1, (const ref_tensor_t *const[]){input}, 1, &got) &&
-                system_compare(name, 1, &got, &want, NULL, &options);
+    bool good = system_compile(copy, &options, &model) && system_run(&model, 1, inputs, 1, &got) &&
+                system_compare(name, 1, &got, &want, NULL, &options) &&
+                system_check_dense(&model, 1, inputs);
     system_close(&model);
     ir_module_destroy(copy);
     ref_tensor_free(got);
     ref_tensor_free(want);
     ref_tensor_free(input);
+    return good;
+}
+
+// Two of them, the quickest, as compiled for use on 1, 2 and 5 cores.
+static bool check_cores(const char *name, const ir_module_t *m, const ref_tensor_t *input) {
+    if (strcmp(name, "squeezenet") != 0 && strcmp(name, "shufflenet") != 0)
+        return true;
+    system_options_t options = {.opt_level = 2};
+    const ref_tensor_t *const inputs[] = {input};
+    ref_tensor_t *got = NULL;
+    ir_module_t *copy = ir_module_clone(m);
+    system_model_t model;
+    bool good = system_compile(copy, &options, &model) && system_run(&model, 1, inputs, 1, &got) &&
+                system_check_cores(name, &model, 1, inputs, 1, &got, &options);
+    system_close(&model);
+    ir_module_destroy(copy);
+    ref_tensor_free(got);
     return good;
 }
 
@@ -104,6 +122,7 @@ static bool check_random(const char *name, ir_module_t *m) {
     // Deep networks: errors add up over a hundred layers of random weights.
     system_options_t options = {.opt_level = 2, .rtol = 1e-3, .atol = 1e-3, .cores = 2};
     bool good = system_check_nodes(name, m, 1, (const ref_tensor_t *const[]){input}, &options);
+    good &= check_cores(name, m, input);
     ref_tensor_free(input);
     return good;
 }

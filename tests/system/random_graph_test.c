@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// 200 random graphs against the reference evaluator: their outputs as compiled for use, and every
-// node's value. Usage: random_graph_test [first seed [count]]
+// 200 random graphs against the reference evaluator: their outputs as compiled for use (every
+// fourth on 1, 2 and 5 cores, bit by bit), and every node's value. Usage: random_graph_test [first
+// seed [count]]
 #include <stdlib.h>
 
 #include "tests/ref/random_graph.h"
@@ -20,7 +21,9 @@ static bool check_seed(uint64_t seed) {
     char title[32];
     snprintf(title, sizeof title, "seed %llu", (unsigned long long)seed);
     const ref_tensor_t *const *inputs = (const ref_tensor_t *const *)graph.inputs;
+    options.check_cores = seed % 4 == 1;
     bool good = system_check(title, graph.m, graph.n_inputs, inputs, &options);
+    options.check_cores = false;
     good &= system_check_nodes(title, graph.m, graph.n_inputs, inputs, &options);
     random_graph_free(&graph);
     return good;

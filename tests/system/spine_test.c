@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The trained models: stored outputs, dense work on the engines, the same bits on 1, 2 and 5 cores.
 #include <stdlib.h>
-#include <string.h>
 
 #include "frontend/onnx/onnx.h"
 #include "tests/common/test_data.h"
@@ -44,40 +43,21 @@ static void free_files(files_t *f) {
         ref_tensor_free(f->outputs[i]);
 }
 
-static bool same_bits(size_t n, ref_tensor_t *const *a, ref_tensor_t *const *b) {
-    for (size_t i = 0; i < n; i++)
-        if (a[i]->n != b[i]->n ||
-            memcmp(a[i]->data, b[i]->data, (size_t)a[i]->n * dtype_bytes(a[i]->elem)))
-            return false;
-    return true;
-}
-
-// Runs on 1, 2 and 5 cores; compares with the files and the runs with each other.
-static bool run_on_cores(system_model_t *model, const char *name, const files_t *f,
-                         system_options_t *options) {
-    static const uint32_t cores[] = {1, 2, 5};
-    ref_tensor_t *got[COUNT_OF(cores)][MAX_IO] = {{NULL}};
-    bool good = true;
-    for (size_t c = 0; good && c < COUNT_OF(cores); c++) {
-        options->cores = cores[c];
-        good = system_reopen(model, options) &&
-               system_run(model, f->n_inputs, (const ref_tensor_t *const *)f->inputs, f->n_outputs,
-                          got[c]) &&
-               system_compare(name, f->n_outputs, got[c], f->outputs, NULL, options) &&
-               (c > 0 || system_check_dense(model));
-        if (good && !same_bits(f->n_outputs, got[c], got[0])) {
-            printf("  %s: other bits on %u cores than on 1\n", name, cores[c]);
-            good = false;
-        }
-    }
-    for (size_t c = 0; c < COUNT_OF(cores); c++)
-        for (size_t i = 0; i < f->n_outputs; i++)
-            ref_tensor_free(got[c][i]);
+static bool run(system_model_t *model, const char *name, const files_t *f,
+                const system_options_t *options) {
+    const ref_tensor_t *const *inputs = (const ref_tensor_t *const *)f->inputs;
+    ref_tensor_t *got[MAX_IO] = {NULL};
+    bool good = system_run(model, f->n_inputs, inputs, f->n_outputs, got) &&
+                system_compare(name, f->n_outputs, got, f->outputs, NULL, options) &&
+                system_check_dense(model, f->n_inputs, inputs) &&
+                system_check_cores(name, model, f->n_inputs, inputs, f->n_outputs, got, options);
+    for (size_t i = 0; i < f->n_outputs; i++)
+        ref_tensor_free(got[i]);
     return good;
 }
 
 static bool check_model(const char *name, const char *path, const char *folder,
-                        system_options_t *options) {
+                        const system_options_t *options) {
     diag_t diag;
     diag_init(&diag);
     ir_module_t *m = NULL;
@@ -89,7 +69,7 @@ static bool check_model(const char *name, const char *path, const char *folder,
         files_t f;
         const ir_block_t *block = m->funcs->body->block;
         read_files(folder, block->n_args, block->last->n_operands, &f);
-        good = system_compile(m, options, &model) && run_on_cores(&model, name, &f, options);
+        good = system_compile(m, options, &model) && run(&model, name, &f, options);
         system_close(&model);
         free_files(&f);
         ir_module_destroy(m);

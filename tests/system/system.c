@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "codegen/codegen.h"
+#include "ir/access.h"
 #include "passes/pass.h"
 #include "tools/common/pb_tensor.h"
 
@@ -56,7 +57,7 @@ static bool open_module(system_model_t *model, const system_options_t *options) 
 }
 
 bool system_compile(ir_module_t *m, const system_options_t *options, system_model_t *out_model) {
-    *out_model = (system_model_t){.path = "/tmp/accel-system-XXXXXX"};
+    *out_model = (system_model_t){.path = "/tmp/accel-system-XXXXXX", .ir = m};
     int fd = mkstemp(out_model->path);
     if (fd < 0) {
         out_model->path[0] = 0;
@@ -123,21 +124,67 @@ bool system_run(system_model_t *model, size_t n_inputs, const ref_tensor_t *cons
     return good || report(&error);
 }
 
-bool system_check_dense(system_model_t *model) {
-    bool good = true;
-    uint32_t n = accel_program_n_nodes(model->program);
-    for (uint32_t i = 0; i < n; i++) {
-        accel_stats_t s;
-        if (accel_module_node_stats(model->module, i, &s) != ACCEL_OK)
-            return false;
-        uint64_t limit = s.elements / 100 > 2000 ? s.elements / 100 : 2000;
-        if (s.elements == 0 || s.hart_instructions <= limit)
-            continue;
-        printf("  node %s (%s): %" PRIu64 " hart instructions for %" PRIu64 " elements\n", s.node,
-               s.op, s.hart_instructions, s.elements);
-        good = false;
+// What the inputs' dims say about the module's symbols; the others are 0.
+static int64_t *symbol_values(const ir_module_t *m, size_t n, const ref_tensor_t *const *inputs) {
+    int64_t *values = calloc(m->n_symbols + 1, sizeof *values);
+    for (size_t i = 0; i < n; i++) {
+        const ir_type_t *type = m->funcs->body->block->args[i]->type;
+        for (uint32_t d = 0; d < type->rank; d++)
+            if (type->dims[d]->kind == IR_EXPR_SYMBOL)
+                values[type->dims[d]->symbol->id] = inputs[i]->dims[d];
     }
-    return good;
+    return values;
+}
+
+static uint64_t elements_of(ir_module_t *m, const ir_value_t *buffer, const int64_t *values) {
+    int64_t n;
+    return ir_expr_eval(ir_type_elements(m, buffer->type), values, &n) && n > 0 ? (uint64_t)n : 0;
+}
+
+// What a loop over single elements would walk: the outputs' elements, and for products the weights'
+// where those are more.
+static uint64_t kernel_elements(ir_module_t *m, const ir_op_t *kernel, const int64_t *values) {
+    const char *template = ir_get_string(kernel, "template", "");
+    bool product = !strcmp(template, "contraction") || !strcmp(template, "chain");
+    uint32_t n_inputs = (uint32_t)ir_get_int(kernel, "n_inputs", 0);
+    uint64_t outputs = 0, weights = 0;
+    for (uint32_t i = 0; i < kernel->n_operands; i++) {
+        ir_value_t *buffer = ir_operand(kernel, i);
+        const ir_op_t *root = ir_ref_of(m, buffer).root->def;
+        if (i >= n_inputs)
+            outputs += elements_of(m, buffer, values);
+        else if (product && root != NULL && root->code == IR_weights)
+            weights += elements_of(m, buffer, values);
+    }
+    return weights > outputs ? weights : outputs;
+}
+
+static bool check_node(system_model_t *model, uint32_t node, uint64_t elements) {
+    accel_stats_t s;
+    if (accel_module_node_stats(model->module, node, &s) != ACCEL_OK)
+        return false;
+    uint64_t limit = elements / 100 > 2000 ? elements / 100 : 2000;
+    if (s.elements != 0 && s.elements > elements)
+        printf("  node %s (%s): the program says %" PRIu64 " elements, its types %" PRIu64 "\n",
+               s.node, s.op, s.elements, elements);
+    else if (s.hart_instructions <= limit)
+        return true;
+    else
+        printf("  node %s (%s): %" PRIu64 " hart instructions for %" PRIu64 " elements\n", s.node,
+               s.op, s.hart_instructions, elements);
+    return false;
+}
+
+bool system_check_dense(system_model_t *model, size_t n_inputs, const ref_tensor_t *const *inputs) {
+    bool good = true;
+    uint32_t node = 0;
+    int64_t *values = symbol_values(model->ir, n_inputs, inputs);
+    // Codegen numbers kernels in the order of the program.
+    for (const ir_op_t *op = model->ir->funcs->body->block->first; op; op = op->next)
+        if (op->code == IR_kernel)
+            good &= check_node(model, node++, kernel_elements(model->ir, op, values));
+    free(values);
+    return good && node == accel_program_n_nodes(model->program);
 }
 
 // --- Comparing -----------------------------------------------------------------------------------
@@ -156,6 +203,41 @@ bool system_compare(const char *title, size_t n, ref_tensor_t *const *got,
                d.want);
         good = false;
     }
+    return good;
+}
+
+static bool same_bits(size_t n, ref_tensor_t *const *a, ref_tensor_t *const *b) {
+    for (size_t i = 0; i < n; i++)
+        if (a[i]->n != b[i]->n ||
+            memcmp(a[i]->data, b[i]->data, packed_bytes(a[i]->elem, a[i]->n)) != 0)
+            return false;
+    return true;
+}
+
+static void free_tensors(size_t n, ref_tensor_t *const *tensors) {
+    for (size_t i = 0; i < n; i++)
+        ref_tensor_free(tensors[i]);
+}
+
+bool system_check_cores(const char *title, system_model_t *model, size_t n_inputs,
+                        const ref_tensor_t *const *inputs, size_t n_outputs,
+                        ref_tensor_t *const *got, const system_options_t *options) {
+    static const uint32_t cores[] = {1, 2, 5};
+    system_options_t other = *options;
+    ref_tensor_t **again = calloc(n_outputs + 1, sizeof *again);
+    bool good = true;
+    for (size_t c = 0; good && c < COUNT_OF(cores); c++) {
+        other.cores = cores[c];
+        good =
+            system_reopen(model, &other) && system_run(model, n_inputs, inputs, n_outputs, again);
+        if (good && !same_bits(n_outputs, again, got)) {
+            printf("  %s: other bits on %u cores\n", title, cores[c]);
+            good = false;
+        }
+        free_tensors(n_outputs, again);
+        memset(again, 0, n_outputs * sizeof *again);
+    }
+    free(again);
     return good;
 }
 
@@ -181,13 +263,13 @@ static bool run_and_compare(const char *title, const ir_module_t *m, ir_module_t
     if (good) {
         good = system_run(&model, n_inputs, inputs, n, got) &&
                system_compare(title, n, got, want, m->funcs->result_names, options) &&
-               (!options->check_dense || system_check_dense(&model));
+               (!options->check_dense || system_check_dense(&model, n_inputs, inputs)) &&
+               (!options->check_cores ||
+                system_check_cores(title, &model, n_inputs, inputs, n, got, options));
         system_close(&model);
     }
-    for (size_t i = 0; i < n; i++) {
-        ref_tensor_free(got[i]);
-        ref_tensor_free(want[i]);
-    }
+    free_tensors(n, got);
+    free_tensors(n, want);
     free(got);
     free(want);
     return good;

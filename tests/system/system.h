@@ -16,6 +16,7 @@ typedef struct system_options {
     double rtol, atol;
     uint32_t lm_bytes;     // what tiling may use of local memory; 0: the profile's
     bool check_dense;      // fail when a kernel spends hart instructions on elements
+    bool check_cores;      // fail when the outputs have other bits on 1, 2 or 5 cores
     rt_card_create_t card; // NULL: the simulated card of this process
 } system_options_t;
 
@@ -25,6 +26,7 @@ typedef struct system_model {
     accel_program_t *program;
     accel_device_t *device;
     accel_module_t *module;
+    ir_module_t *ir; // as the passes left it; the caller's
 } system_model_t;
 
 // Takes the module apart (the passes rewrite it). Prints what went wrong; false on failure.
@@ -36,8 +38,13 @@ void system_close(system_model_t *model);
 // Runs; on success the caller owns the outputs (ref_tensor_free).
 bool system_run(system_model_t *model, size_t n_inputs, const ref_tensor_t *const *inputs,
                 size_t n_outputs, ref_tensor_t **out_outputs);
-// Hart instructions of each kernel below 1% of its elements, or 2000; prints those that are not.
-bool system_check_dense(system_model_t *model);
+// Hart instructions of each kernel in the last run, on `inputs`, below 1% of its elements, or 2000;
+// prints those that are not (decision 24 says what counts as elements).
+bool system_check_dense(system_model_t *model, size_t n_inputs, const ref_tensor_t *const *inputs);
+// Runs on 1, 2 and 5 cores: outputs must be those that are `got`, bit by bit.
+bool system_check_cores(const char *title, system_model_t *model, size_t n_inputs,
+                        const ref_tensor_t *const *inputs, size_t n_outputs,
+                        ref_tensor_t *const *got, const system_options_t *options);
 // Compares and prints the worst element of each output that differs.
 bool system_compare(const char *title, size_t n, ref_tensor_t *const *got,
                     ref_tensor_t *const *want, const char *const *names,
