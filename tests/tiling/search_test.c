@@ -72,18 +72,17 @@ static void try_orders(const contraction_shape_t *s, const isa_profile_t *p, con
         }
 }
 
+// Every count of rows and of columns, every number of panels, depths in steps of 16 and the whole,
+// shares by powers of two.
 static uint64_t best_contraction(const contraction_shape_t *s, const isa_profile_t *p) {
     uint64_t best = UINT64_MAX;
     contraction_tiling_t t = {0};
-    int64_t step_w = s->oh == 1 && s->ow > 32 ? 4 : 1;
     for (t.tn = s->pw; t.tn < s->n + s->pw; t.tn += s->pw)
-        for (t.tk = 16; t.tk < s->k + 16; t.tk += 16)
-            for (t.toh = 1; t.toh <= s->oh; t.toh += s->oh > 14 ? 2 : 1)
-                for (t.tow = step_w; t.tow<s->ow + step_w; t.tow += s->oh> 1 ? 3 : step_w) {
-                    contraction_tiling_t c = t;
-                    c.tk = c.tk > s->k ? s->k : c.tk;
-                    c.tow = c.tow > s->ow ? s->ow : c.tow;
-                    try_orders(s, p, c, &best);
+        for (int64_t tk = 16; tk < s->k + 16; tk += 16)
+            for (t.toh = 1; t.toh <= s->oh; t.toh++)
+                for (t.tow = 1; t.tow <= s->ow; t.tow++) {
+                    t.tk = tk > s->k ? s->k : tk;
+                    try_orders(s, p, t, &best);
                 }
     return best;
 }
