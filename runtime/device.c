@@ -76,11 +76,30 @@ static bool parse_daemon(const char *kind, uint32_t *card) {
     return kind[6] == ':' && kind[7] != 0 && *digits == 0;
 }
 
-// What only a card of the caller's own can be asked for.
-static bool wants_own(const accel_device_options_t *options) {
-    return options->cores != 0 || options->timing || options->memory_bytes != 0 ||
-           options->trace != NULL ||
-           (options->engine != NULL && strcmp(options->engine, "fast") != 0);
+// The first of what only a card of the caller's own can be asked for, by the name that it has in
+// accel-cardd's and accelrun's options too, or NULL. A choice of engines counts, also that of the
+// usual ones: nobody tells which the cards of a daemon have.
+static const char *own_option(const accel_device_options_t *options) {
+    return options->trace != NULL       ? "trace" // before the timing that it comes with
+           : options->cores != 0        ? "cores"
+           : options->engine != NULL    ? "engine"
+           : options->memory_bytes != 0 ? "memory"
+           : options->timing            ? "timing"
+                                        : NULL;
+}
+
+static accel_status_t refuse_own(const accel_device_options_t *options, accel_error_t *error) {
+    const char *option = own_option(options);
+    if (option == NULL)
+        return ACCEL_OK;
+    if (options->trace != NULL)
+        return rt_fail(error, ACCEL_INVALID,
+                       "option 'trace': a card of the daemon writes no trace for its clients; take "
+                       "the device 'inproc'");
+    return rt_fail(error, ACCEL_INVALID,
+                   "option '%s': a card of the daemon is as the daemon made it; start accel-cardd "
+                   "with --%s, or take the device 'inproc'",
+                   option, option);
 }
 
 static bool has_profile(const rt_client_t *client, const char *profile) {
@@ -94,7 +113,7 @@ static bool has_profile(const rt_client_t *client, const char *profile) {
 // A card of a daemon that runs and suits, from options->card on.
 static bool open_suitable(const accel_device_options_t *options, rt_client_t *out_client) {
     rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
-    if (wants_own(options))
+    if (own_option(options) != NULL)
         return false;
     for (uint32_t n_cards = daemon.card + 1; daemon.card < n_cards; daemon.card++) {
         if (rt_daemon_open(&daemon, out_client, NULL) != ACCEL_OK)
@@ -108,13 +127,27 @@ static bool open_suitable(const accel_device_options_t *options, rt_client_t *ou
 }
 #endif
 
+// For people.
+#ifdef ACCEL_CLIENT_DAEMON
+#define DAEMON_KINDS ", 'daemon', 'daemon:N' (its card N)"
+#else
+#define DAEMON_KINDS ""
+#endif
+#ifdef ACCEL_CLIENT_INPROC
+#define KINDS DAEMON_KINDS ", 'inproc'"
+#else
+#define KINDS DAEMON_KINDS
+#endif
+
 static accel_status_t open_client(const char *kind, const accel_device_options_t *options,
                                   rt_client_t *out_client, accel_error_t *error) {
     bool is_auto = strcmp(kind, "auto") == 0;
 #ifdef ACCEL_CLIENT_DAEMON
     rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
-    if (parse_daemon(kind, &daemon.card))
+    if (parse_daemon(kind, &daemon.card)) {
+        RT_TRY(refuse_own(options, error));
         return rt_daemon_open(&daemon, out_client, error);
+    }
     if (is_auto && open_suitable(options, out_client))
         return ACCEL_OK;
 #endif
@@ -123,7 +156,8 @@ static accel_status_t open_client(const char *kind, const accel_device_options_t
         return rt_inproc_open(options, NULL, out_client, error);
 #endif
     (void)options, (void)out_client, (void)is_auto;
-    return rt_fail(error, ACCEL_NOT_FOUND, "no device of kind '%s' here", kind);
+    return rt_fail(error, ACCEL_NOT_FOUND, "no device of kind '%s' here; there are 'auto'" KINDS,
+                   kind);
 }
 
 static status_t device_init(accel_device_t *device) {

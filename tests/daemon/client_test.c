@@ -93,8 +93,10 @@ static void a_device_says_what_it_is(void **state) {
     assert_int_equal(open_as(f, "daemon:2", &options, &info), ACCEL_NOT_FOUND);
     assert_non_null(strstr(f->error.text, "2 cards"));
     const char *const wrong[] = {"daemon:", "daemon:x", "daemon:1x", "daemonic", "toaster", ""};
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < 6; i++) {
         assert_int_equal(open_as(f, wrong[i], &options, &info), ACCEL_NOT_FOUND);
+        assert_non_null(strstr(f->error.text, "'daemon:N'"));
+    }
 }
 
 static void auto_takes_what_suits(void **state) {
@@ -117,6 +119,34 @@ static void auto_takes_what_suits(void **state) {
     assert_string_equal(info.kind, "inproc");
     assert_int_equal(open_as(f, "daemon", &options, &info), ACCEL_NOT_FOUND);
     assert_non_null(strstr(f->error.text, "/tmp/no/such/socket"));
+}
+
+static void no_trace(void *user, const char *text, size_t bytes) {
+    (void)user, (void)text, (void)bytes;
+}
+
+// What only a card in this process has is not dropped in silence.
+static void options_of_a_card_of_ones_own_are_refused(void **state) {
+    fixture_t *f = *state;
+    static const char *const names[] = {"cores", "engine", "timing", "memory", "trace"};
+    const accel_device_options_t own[] = {{.cores = 2},
+                                          {.engine = "fast"},
+                                          {.timing = true},
+                                          {.memory_bytes = 64 << 20},
+                                          {.timing = true, .trace = no_trace}};
+    for (size_t i = 0; i < 5; i++) {
+        accel_device_options_t options = own[i];
+        accel_device_info_t info;
+        char named[32];
+        options.socket = f->served.socket;
+        (void)snprintf(named, sizeof named, "option '%s'", names[i]);
+        assert_int_equal(open_as(f, "daemon", &options, &info), ACCEL_INVALID);
+        assert_non_null(strstr(f->error.text, named));
+        assert_int_equal(open_as(f, "daemon:1", &options, &info), ACCEL_INVALID);
+        assert_non_null(strstr(f->error.text, "'inproc'"));
+        assert_int_equal(open_as(f, "auto", &options, &info), ACCEL_OK);
+        assert_string_equal(info.kind, "inproc");
+    }
 }
 
 // --- Programs ---
@@ -344,6 +374,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         TEST(a_device_says_what_it_is),
         TEST(auto_takes_what_suits),
+        TEST(options_of_a_card_of_ones_own_are_refused),
         TEST(programs_run),
         TEST(threads_share_a_device),
         TEST(threads_that_wait_hold_up_no_others),

@@ -69,4 +69,14 @@ printf '\010\001\020\006\102\001r\112\004\053\000\000\000' >"$work/set/output_1.
 expect 1 "runs: 1 of 1 elements differ" "$images/add.bin" -t "$work/set" --atol 1.5
 expect 0 '"node": "add one"' "$images/add.bin" -i a=random -i b=random -d n=3 --json --timing
 
+# Options of a card in this process are not dropped for a card of a daemon, there or not.
+for option in --cores=2 --engine=ref --timing "--trace=$work/trace.json"; do
+    name=${option#--}
+    expect 1 "option '${name%%=*}'" "$images/add.bin" --device=daemon "$option"
+    expect 0 '"device": "inproc"' "$images/add.bin" "$option" -i a=random -i b=random -d n=3 --json
+done
+expect 0 '"engine": "ref"' "$images/add.bin" -e ref -i a=random -i b=random -d n=3 --json
+expect 0 '"engine": "fast"' "$images/add.bin" --device=inproc -i a=random -i b=random -d n=3 --json
+expect 1 "'inproc'" "$images/add.bin" --device=inprc
+
 [ "$failures" = 0 ]

@@ -47,6 +47,8 @@ static void open_card(fixture_t *f, const char *name, const accel_device_options
     OK(accel_program_open(path, &f->program, &error));
     accel_device_options_t own = *options;
     own.socket = f->socket;
+    if (f->socket != NULL)
+        own.cores = 0; // as the daemon made it
     OK(accel_device_open(f->socket != NULL ? "daemon" : "inproc", &own, &f->device, &error));
     OK(accel_module_load(f->device, f->program, NULL, &f->module, &error));
 }

@@ -65,6 +65,9 @@ expect 5 "names none of the 2 cards" -i 2 -L
 if [ -f "$images/add.bin" ]; then
     "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 \
         >"$work/out" 2>&1 || { cat "$work/out"; failures=$((failures + 1)); }
+    "$accelrun" --device=daemon "$images/add.bin" -i a=random -i b=random -d n=2 --json \
+        >"$work/out" 2>&1
+    grep -q '"engine": null' "$work/out" || { cat "$work/out"; failures=$((failures + 1)); }
 fi
 
 expect 0 "(UUID: ACC-00000002-0000-8acc-8000-000000000001)" -L -i ACC-00000002

@@ -34,7 +34,8 @@ static const cli_option_t option_table[] = {
            "auto (default), daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the "
            "daemon's socket"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
-           "cores of the simulated card (default: the profile's, or the machine's)"),
+           "cores of the simulated card (default: the profile's, or the machine's); this and the "
+           "next three take one in this process"),
     OPTION('e', "engine", CLI_TEXT, engine, NULL, "fast|ref",
            "engines of the simulated card (default fast)"),
     OPTION(0, "timing", CLI_FLAG, timing, NULL, NULL, "count cycles by event simulation"),
@@ -236,11 +237,9 @@ int main(int argc, char **argv) {
     bool equal = true;
     arena_init(&arena);
     diag_init(&diag);
-    run_t run = {
-        .options =
-            {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .engine = "fast", .device = "auto"},
-        .arena = &arena,
-        .diag = &diag};
+    run_t run = {.options = {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .device = "auto"},
+                 .arena = &arena,
+                 .diag = &diag};
     int code = CLI_EXIT_OK;
     cli_result_t parsed =
         cli_parse(&program_info, argc, argv, &arena, stdout, stderr, &run.options, &operands);

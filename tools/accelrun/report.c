@@ -232,6 +232,13 @@ static void json_times(json_t *json, const run_t *run, const accel_program_info_
     json_end(json);
 }
 
+// Only of a card in this process is it known; another does not say.
+static const char *engine_of(const run_t *run, const accel_device_info_t *device) {
+    if (strcmp(device->kind, "inproc") != 0)
+        return NULL;
+    return run->options.engine != NULL ? run->options.engine : "fast";
+}
+
 status_t report_json(const run_t *run, FILE *out, const bool *equal) {
     json_t json;
     accel_program_info_t info;
@@ -248,7 +255,7 @@ status_t report_json(const run_t *run, FILE *out, const bool *equal) {
     json_u64(&json, "card", device.card);
     json_text(&json, "profile", device.profile);
     json_u64(&json, "cores", device.cores);
-    json_text(&json, "engine", run->options.engine);
+    json_text(&json, "engine", engine_of(run, &device));
     json_bool(&json, "timing", device.timing);
     json_u64(&json, "file_bytes", info.file_bytes);
     json_u64(&json, "weights_bytes", info.weights_bytes);

@@ -164,11 +164,13 @@ void accel_program_info(const accel_program_t *program, accel_program_info_t *ou
 
 // All zero is a good choice.
 typedef struct accel_device_options {
-    const char *profile;   // of a simulated card; NULL: "host"
-    uint32_t cores;        // of a simulated card; 0: as many as the profile, or the machine, has
-    const char *engine;    // of a simulated card: "fast" (NULL) or "ref"
-    bool timing;           // a simulated card counts overlapping cycles, as a real one takes them
-    uint64_t memory_bytes; // of a simulated card; 0: the profile's
+    const char *profile; // of a simulated card; NULL: "host"
+    // Of a simulated card in this process, and `trace` below too: "daemon" refuses them, since a
+    // card of the daemon is as the daemon made it, and "auto" takes "inproc" for them.
+    uint32_t cores;        // 0: as many as the profile, or the machine, has
+    const char *engine;    // NULL: "fast"; or "ref"
+    bool timing;           // counts overlapping cycles, as a real card takes them
+    uint64_t memory_bytes; // 0: the profile's
     // A simulated card in this process works in threads of its own, and calls that start work
     // return at once; else the thread that starts work does it, which is faster for small models.
     bool background;
@@ -182,13 +184,14 @@ typedef struct accel_device_options {
 
 // `kind`:
 // "auto" (NULL)  the first of those below that there is. A daemon's card is taken from `card` on if
-//                its profile is the one asked for; options of a simulated card other than the
-//                profile ask for one in this process. accel_device_info says what it became.
+//                its profile is the one asked for and no option is set that only a card in this
+//                process has. accel_device_info says what it became.
 // "daemon"       a card of the daemon accel-cardd; "daemon:2" the one of index 2
 // "inproc"       a simulated card in this process
 // `options` may be NULL. NOT_FOUND: no such kind here, no daemon, or no such card; INVALID: unknown
-// profile, engine or number of cores; LIMIT: the daemon takes no more clients; MISMATCH: its
-// version. When a daemon ends, calls return DEVICE_LOST.
+// profile, engine or number of cores, or an option that a daemon's card cannot have; LIMIT: the
+// daemon takes no more clients; MISMATCH: its version. When a daemon ends, calls return
+// DEVICE_LOST.
 accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
                                  accel_device_t **out_device, accel_error_t *error);
 void accel_device_close(accel_device_t *device);
