@@ -56,6 +56,10 @@ accel_status_t rt_inproc_open(const accel_device_options_t *options, rt_card_cre
 accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_device,
                               accel_error_t *error);
 
+// client/linux.c. The card of index `card` among those of the kernel's driver. NOT_FOUND: always as
+// yet, since there is no such driver; the text says what was looked for. Reports to `error`.
+accel_status_t rt_linux_open(uint32_t card, rt_client_t *out_client, accel_error_t *error);
+
 // client/daemon.c. `socket`: a path, or NULL for the usual places. A monitor only looks (see
 // driver/uapi/accel_socket.h). NOT_FOUND: no daemon there, or no such card. Reports to `error`.
 typedef struct rt_daemon_options {

@@ -61,19 +61,22 @@ status_t rt_bo_from_user(accel_device_t *device, const void *memory, uint64_t by
 
 // --- Life ---
 
-#ifdef ACCEL_CLIENT_DAEMON
-// "daemon" or "daemon:N"; false: another kind.
-static bool parse_daemon(const char *kind, uint32_t *card) {
-    const char *digits = kind + 7;
-    if (strncmp(kind, "daemon", 6) != 0)
+#if defined ACCEL_CLIENT_DAEMON || defined ACCEL_CLIENT_LINUX
+// `name` or, with a card's index, "name:N"; false: another kind.
+static bool parse_kind(const char *kind, const char *name, uint32_t *card) {
+    const char *rest = kind + strlen(name);
+    if (strncmp(kind, name, strlen(name)) != 0)
         return false;
-    if (kind[6] == 0)
+    if (*rest == 0)
         return true;
+    const char *digits = rest + 1;
     uint64_t value = 0;
+    if (*rest != ':' || *digits == 0)
+        return false;
     for (; *digits >= '0' && *digits <= '9' && value < UINT32_MAX / 10; digits++)
         value = value * 10 + (uint64_t)(*digits - '0');
     *card = (uint32_t)value;
-    return kind[6] == ':' && kind[7] != 0 && *digits == 0;
+    return *digits == 0;
 }
 
 // The first of what only a card of the caller's own can be asked for, by the name that it has in
@@ -87,6 +90,9 @@ static const char *own_option(const accel_device_options_t *options) {
            : options->timing            ? "timing"
                                         : NULL;
 }
+#endif
+
+#ifdef ACCEL_CLIENT_DAEMON
 
 static accel_status_t refuse_own(const accel_device_options_t *options, accel_error_t *error) {
     const char *option = own_option(options);
@@ -128,10 +134,15 @@ static bool open_suitable(const accel_device_options_t *options, rt_client_t *ou
 #endif
 
 // For people.
-#ifdef ACCEL_CLIENT_DAEMON
-#define DAEMON_KINDS ", 'daemon', 'daemon:N' (its card N)"
+#ifdef ACCEL_CLIENT_LINUX
+#define KERNEL_KINDS ", 'kernel'"
 #else
-#define DAEMON_KINDS ""
+#define KERNEL_KINDS ""
+#endif
+#ifdef ACCEL_CLIENT_DAEMON
+#define DAEMON_KINDS KERNEL_KINDS ", 'daemon', 'daemon:N' (its card N)"
+#else
+#define DAEMON_KINDS KERNEL_KINDS
 #endif
 #ifdef ACCEL_CLIENT_INPROC
 #define KINDS DAEMON_KINDS ", 'inproc'"
@@ -142,9 +153,16 @@ static bool open_suitable(const accel_device_options_t *options, rt_client_t *ou
 static accel_status_t open_client(const char *kind, const accel_device_options_t *options,
                                   rt_client_t *out_client, accel_error_t *error) {
     bool is_auto = strcmp(kind, "auto") == 0;
+#ifdef ACCEL_CLIENT_LINUX
+    uint32_t card = options->card;
+    if (parse_kind(kind, "kernel", &card))
+        return rt_linux_open(card, out_client, error);
+    if (is_auto && own_option(options) == NULL && rt_linux_open(card, out_client, NULL) == ACCEL_OK)
+        return ACCEL_OK;
+#endif
 #ifdef ACCEL_CLIENT_DAEMON
     rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
-    if (parse_daemon(kind, &daemon.card)) {
+    if (parse_kind(kind, "daemon", &daemon.card)) {
         RT_TRY(refuse_own(options, error));
         return rt_daemon_open(&daemon, out_client, error);
     }

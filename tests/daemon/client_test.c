@@ -107,6 +107,8 @@ static void auto_takes_what_suits(void **state) {
     assert_string_equal(info.kind, "daemon");
     assert_int_equal(open_as(f, NULL, &options, &info), ACCEL_OK);
     assert_string_equal(info.kind, "daemon");
+    assert_int_equal(open_as(f, "kernel", &options, &info), ACCEL_NOT_FOUND);
+    assert_non_null(strstr(f->error.text, "/dev/accel/accel0"));
     options.profile = "edge"; // the daemon's are not
     assert_int_equal(open_as(f, "auto", &options, &info), ACCEL_OK);
     assert_string_equal(info.kind, "inproc");

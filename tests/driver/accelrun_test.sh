@@ -78,5 +78,8 @@ done
 expect 0 '"engine": "ref"' "$images/add.bin" -e ref -i a=random -i b=random -d n=3 --json
 expect 0 '"engine": "fast"' "$images/add.bin" --device=inproc -i a=random -i b=random -d n=3 --json
 expect 1 "'inproc'" "$images/add.bin" --device=inprc
+expect 1 "none of /dev/accel/accel0 to" "$images/add.bin" --device=kernel
+expect 0 "accelrun: on inproc, a simulated card of profile" "$images/add.bin" --device=inproc -v \
+    -i a=random -i b=random -d n=3
 
 [ "$failures" = 0 ]

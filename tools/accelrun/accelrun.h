@@ -16,7 +16,7 @@ typedef struct options {
     double rtol, atol;
     uint64_t repeat, cores, heap_limit, top;
     const char *engine, *trace, *labels, *device;
-    bool timing, json, show_log;
+    bool timing, json, show_log, verbose;
 } options_t;
 
 typedef struct times {

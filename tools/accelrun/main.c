@@ -27,12 +27,14 @@ static const cli_option_t option_table[] = {
     OPTION(0, "atol", CLI_F64, atol, "X", NULL, "absolute tolerance of --test-data (default 1e-7)"),
     OPTION(0, "json", CLI_FLAG, json, NULL, NULL,
            "print times and counters, per ONNX node too, as JSON instead"),
+    OPTION('v', "verbose", CLI_FLAG, verbose, NULL, NULL,
+           "say on standard error which device it is, as is said on a terminal anyway"),
     OPTION(0, "log", CLI_FLAG, show_log, NULL, NULL, "show what the program itself prints"),
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Running"},
     OPTION('r', "repeat", CLI_U64, repeat, "N", NULL, "run N times; print least and median time"),
     OPTION(0, "device", CLI_TEXT, device, "KIND", NULL,
-           "auto (default), daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the "
-           "daemon's socket"),
+           "auto (default: the first that there is of the following), kernel (no driver yet), "
+           "daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the daemon's socket"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
            "cores of the simulated card (default: the profile's, or the machine's); this and the "
            "next three take one in this process"),
@@ -105,6 +107,20 @@ static status_t open_all(run_t *run, FILE *trace) {
     };
     return take(run, accel_module_load(run->device, run->program, &module, &run->module, &error),
                 &error);
+}
+
+// Which device it became.
+static void tell_device(run_t *run) {
+    accel_device_info_t info;
+    if ((!run->options.verbose && !run->progress.live) ||
+        accel_device_info(run->device, &info) != ACCEL_OK)
+        return;
+    progress_end(&run->progress);
+    fprintf(stderr, "accelrun: on %s", info.kind);
+    if (info.n_cards > 1 || strcmp(info.kind, "inproc") != 0)
+        fprintf(stderr, ":%u", info.card);
+    fprintf(stderr, ", a %scard of profile %s with %u core%s\n", info.simulated ? "simulated " : "",
+            info.profile, info.cores, info.cores == 1 ? "" : "s");
 }
 
 static void close_all(run_t *run) {
@@ -181,6 +197,7 @@ static status_t show(run_t *run, bool *out_equal) {
 
 static status_t go(run_t *run, FILE *trace, bool *out_equal) {
     RETURN_IF_ERROR(open_all(run, trace));
+    tell_device(run);
     run->n_inputs = accel_program_n_inputs(run->program);
     run->n_outputs = accel_program_n_outputs(run->program);
     progress_update(&run->progress, "reading inputs");

@@ -186,6 +186,9 @@ typedef struct accel_device_options {
 // "auto" (NULL)  the first of those below that there is. A daemon's card is taken from `card` on if
 //                its profile is the one asked for and no option is set that only a card in this
 //                process has. accel_device_info says what it became.
+// "kernel"       a card of the kernel's driver (Linux: a node /dev/accel/accel*). That driver is
+// not
+//                written yet: NOT_FOUND, and the text says what was looked for
 // "daemon"       a card of the daemon accel-cardd; "daemon:2" the one of index 2
 // "inproc"       a simulated card in this process
 // `options` may be NULL. NOT_FOUND: no such kind here, no daemon, or no such card; INVALID: unknown
