@@ -27,11 +27,10 @@ typedef struct options {
 static const cli_option_t option_table[] = {
     {0, NULL, CLI_HEADING, 0, NULL, NULL, "Cards"},
     OPTION('n', "cards", CLI_U64, cards, "N", NULL, "simulated cards (default 1)"),
-    OPTION('p', "profile", CLI_TEXT, profile, "NAME", NULL,
-           "what they are: host (default), edge, server"),
+    OPTION('p', "profile", CLI_TEXT, profile, "NAME", "host|edge|server", "what they are"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
            "cores of each (default: the profile's, or the machine's)"),
-    OPTION('e', "engine", CLI_TEXT, engine, NULL, "fast|ref", "their engines (default fast)"),
+    OPTION('e', "engine", CLI_TEXT, engine, "NAME", "fast|ref", "their engines"),
     OPTION('m', "memory", CLI_TEXT, memory, "BYTES", NULL,
            "memory of each (default: the profile's); K, M, G may follow"),
     OPTION(0, "timing", CLI_FLAG, timing, NULL, NULL, "count cycles by event simulation"),

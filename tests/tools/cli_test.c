@@ -13,7 +13,7 @@
 
 typedef struct values {
     bool verbose, time_passes;
-    const char *output, *emit, *timing;
+    const char *output, *emit, *timing, *kind;
     uint64_t repeat, level;
     double rtol;
     cli_list_t inputs;
@@ -25,6 +25,8 @@ static const cli_option_t options[] = {
     {'o', "output", CLI_TEXT, AT(output), "FILE", NULL, "write to FILE"},
     {'O', NULL, CLI_U64, AT(level), "N", NULL, "optimise: 0 to 3"},
     {0, "emit", CLI_TEXT, AT(emit), "STAGE", "graph|tile|llvm", "stop after STAGE"},
+    {0, "kind", CLI_TEXT, AT(kind), NULL, "red|green", "which colour"},
+    {0, "mode", CLI_TEXT, AT(emit), "on|off", "on|off", "named by its choices"},
     {'v', "verbose", CLI_FLAG, AT(verbose), NULL, NULL,
      "say more than is good for anybody, in a sentence so long that it has to be wrapped twice "
      "before it is over"},
@@ -57,7 +59,7 @@ typedef struct run {
 
 // `line` is split at blanks.
 static run_t run(const char *line) {
-    run_t r = {.values = {.repeat = 1}};
+    run_t r = {.values = {.repeat = 1, .kind = "green"}};
     arena_init(&r.arena);
     char *argv[32] = {(char *)"prog"};
     int argc = 1;
@@ -149,12 +151,15 @@ static void mistakes_are_named(void **state) {
 
 static void help_comes_from_the_table(void **state) {
     (void)state;
-    run_t r = run("--help --nonsense");
+    run_t r = run("--kind=red --help --nonsense");
     assert_int_equal(r.result, CLI_DONE);
     assert_non_null(strstr(r.out, "Usage: prog [OPTION]... MODEL\nDoes something.\n\nMain:\n"));
     assert_non_null(strstr(r.out, "\n  -o, --output=FILE           write to FILE\n"));
     assert_non_null(strstr(r.out, "\n  -O N                        optimise: 0 to 3\n"));
     assert_non_null(strstr(r.out, "\n      --timing[=FILE]         model cycles\n"));
+    assert_non_null(strstr(r.out, "--emit=STAGE            stop after STAGE: graph, tile, llvm\n"));
+    assert_non_null(strstr(r.out, "--kind=VALUE            which colour: red, green (default)\n"));
+    assert_non_null(strstr(r.out, "--mode=on|off           named by its choices\n"));
     assert_non_null(strstr(r.out, "\n      --version "));
     assert_null(strstr(r.out, "secret"));
     for (const char *line = r.out; *line != '\0'; line += strcspn(line, "\n") + 1)

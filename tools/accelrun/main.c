@@ -38,7 +38,7 @@ static const cli_option_t option_table[] = {
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
            "cores of the simulated card (default: the profile's, or the machine's); this and the "
            "next three take one in this process"),
-    OPTION('e', "engine", CLI_TEXT, engine, NULL, "fast|ref",
+    OPTION('e', "engine", CLI_TEXT, engine, "fast|ref", "fast|ref",
            "engines of the simulated card (default fast)"),
     OPTION(0, "timing", CLI_FLAG, timing, NULL, NULL, "count cycles by event simulation"),
     OPTION(0, "trace", CLI_TEXT, trace, "FILE", NULL,

@@ -13,7 +13,10 @@ typedef struct parser {
     void *values;
     int argc, next; // argv[next] is the next argument
     char **argv;
+    const char **defaults; // of options with choices, as the caller put them there
 } parser_t;
+
+static void print_help(const parser_t *parser);
 
 static const cli_option_t help_option = {
     'h', "help", CLI_FLAG, 0, NULL, NULL, "print this help and exit"};
@@ -204,7 +207,7 @@ static void print_version(const cli_program_t *program, FILE *out) {
 static cli_result_t apply(parser_t *parser, const cli_option_t *option, const char *attached) {
     if (option == &help_option || option == &version_option) {
         if (option == &help_option)
-            cli_print_help(parser->program, parser->out);
+            print_help(parser);
         else
             print_version(parser->program, parser->out);
         return CLI_DONE;
@@ -292,11 +295,24 @@ static cli_result_t check_operands(parser_t *parser, const cli_list_t *operands)
     return wrong_end(parser);
 }
 
+// --help may stand behind options.
+static void keep_defaults(parser_t *parser) {
+    const cli_program_t *program = parser->program;
+    parser->defaults = ARENA_ARRAY(parser->arena, const char *, program->n_options + 1);
+    for (size_t i = 0; i < program->n_options; i++) {
+        const cli_option_t *option = &program->options[i];
+        const void *member = (const char *)parser->values + option->offset;
+        if (option->choices != NULL && option->kind == CLI_TEXT)
+            parser->defaults[i] = *(const char *const *)member;
+    }
+}
+
 cli_result_t cli_parse(const cli_program_t *program, int argc, char **argv, arena_t *arena,
                        FILE *out, FILE *err, void *values, cli_list_t *out_operands) {
-    parser_t parser = {program, arena, out, err, values, argc, 1, argv};
+    parser_t parser = {program, arena, out, err, values, argc, 1, argv, NULL};
     bool options_end = false;
     *out_operands = (cli_list_t){0};
+    keep_defaults(&parser);
     while (parser.next < argc) {
         const char *text = argv[parser.next++];
         cli_result_t result = CLI_GO_ON;
@@ -336,7 +352,24 @@ static void print_wrapped(FILE *out, const char *text, int indent, int column) {
     fputc('\n', out);
 }
 
-static void print_option(FILE *out, const cli_option_t *option) {
+// "stop after STAGE: graph, tile (default), llvm", in the arena.
+static const char *help_of(const parser_t *parser, const cli_option_t *option, const char *usual) {
+    if (option->choices == NULL ||
+        (option->value_name != NULL && strcmp(option->value_name, option->choices) == 0))
+        return option->help;
+    const char *text = option->help, *choice = option->choices;
+    for (const char *joint = ": "; *choice != '\0'; joint = ", ") {
+        int length = (int)strcspn(choice, "|");
+        bool is_usual = usual != NULL && strlen(usual) == (size_t)length &&
+                        strncmp(usual, choice, (size_t)length) == 0;
+        text = arena_printf(parser->arena, "%s%s%.*s%s", text, joint, length, choice,
+                            is_usual ? " (default)" : "");
+        choice += length + (choice[length] == '|');
+    }
+    return text;
+}
+
+static void print_option(FILE *out, const cli_option_t *option, const char *help) {
     enum { INDENT = 30 };
     char head[128];
     int n = snprintf(head, sizeof head, "  %c%c%s", option->short_name ? '-' : ' ',
@@ -356,22 +389,25 @@ static void print_option(FILE *out, const cli_option_t *option) {
         n = 0;
     }
     fprintf(out, "%*s", INDENT - n, "");
-    print_wrapped(out, option->help, INDENT, INDENT);
+    print_wrapped(out, help, INDENT, INDENT);
 }
 
-void cli_print_help(const cli_program_t *program, FILE *out) {
+static void print_help(const parser_t *parser) {
+    const cli_program_t *program = parser->program;
+    FILE *out = parser->out;
     fprintf(out, "Usage: %s [OPTION]...%s%s\n", program->name, program->operands ? " " : "",
             program->operands ? program->operands : "");
     print_wrapped(out, program->summary, 0, 0);
     fputc('\n', out);
     for (size_t i = 0; i < program->n_options + 2; i++) {
         const cli_option_t *option = option_at(program, i);
+        const char *usual = i < program->n_options ? parser->defaults[i] : NULL;
         if (option->help == NULL)
             continue;
         if (option->kind == CLI_HEADING)
             fprintf(out, "%s%s:\n", i == 0 ? "" : "\n", option->help);
         else
-            print_option(out, option);
+            print_option(out, option, help_of(parser, option, usual));
     }
     fputs("\nExit codes: 0 success, 1 failure, 2 wrong usage.\n", out);
     if (program->epilogue != NULL)

@@ -38,7 +38,8 @@ typedef struct cli_option {
     cli_kind_t kind;        // says the type of the member
     size_t offset;          // of the member in the tool's struct of values
     const char *value_name; // "FILE"; NULL for flags
-    const char *choices;    // "graph|tile|llvm", or NULL for anything
+    const char *choices;    // "graph|tile|llvm", or NULL for anything; --help lists them, and
+                            // marks the one that is the member's default
     const char *help;       // NULL: not shown
 } cli_option_t;
 
@@ -64,8 +65,6 @@ cli_result_t cli_parse(const cli_program_t *program, int argc, char **argv, aren
 
 // Prints a mistake that the table cannot find, as cli_parse prints those that it finds.
 void cli_complain(const cli_program_t *program, FILE *err, const char *what);
-
-void cli_print_help(const cli_program_t *program, FILE *out);
 
 // The name among `n_names` that a mistyped one most likely meant, or NULL.
 const char *cli_did_you_mean(const char *mistyped, const char *const *names, size_t n_names);
