@@ -278,7 +278,9 @@ static int start(const options_t *options) {
         setting.told = go_to_background();
     block_signals();
     status_t status = run(&setting);
-    if (status != STATUS_OK)
+    if (status == STATUS_BUSY)
+        (void)fail(setting.path, "another daemon serves it; take another by --socket=PATH");
+    else if (status != STATUS_OK)
         (void)fail("ends", status_text(status));
     return status == STATUS_OK ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
 }

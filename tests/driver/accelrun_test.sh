@@ -26,6 +26,7 @@ expect 0 "accelrun" --version
 expect 2 "missing MODEL" --json
 expect 2 "" "$images/add.bin" --no-such-option
 expect 2 "" "$images/add.bin" --rtol=-1
+expect 2 "--repeat is at least 1" "$images/add.bin" --repeat 0
 expect 1 "not found" "$work/nothing.bin"
 expect 1 "input 'b' f32[n,4] is not given" "$images/add.bin" -i a=random --dim n=2
 expect 1 "add --dim n=N" "$images/add.bin" -i a=random -i b=random

@@ -361,6 +361,8 @@ static void administrators_act(void **state) {
     } kinds[] = {{"inject ecc-single 0x1000 -i 1", ISA_INJECT_ECC_SINGLE, 4096},
                  {"inject ecc-double 8192 --card 1", ISA_INJECT_ECC_DOUBLE, 8192},
                  {"inject hang -i 1", ISA_INJECT_HANG, 0},
+                 {"inject hang compute -i 1", ISA_INJECT_HANG, 0},
+                 {"inject dma-error copy -i 1", ISA_INJECT_DMA_ERROR, 1},
                  {"inject irq-lost 2 -i 1", ISA_INJECT_IRQ_LOST, 2},
                  {"inject comp-corrupt 1 -i 1", ISA_INJECT_COMP_CORRUPT, 1},
                  {"inject dma-error -i 1", ISA_INJECT_DMA_ERROR, 0},
@@ -372,11 +374,12 @@ static void administrators_act(void **state) {
         assert_int_equal(card->inject.what, kinds[i].what);
         assert_true(card->inject.argument == kinds[i].argument);
     }
-    assert_null(accel_inject_kind(COUNT_OF(kinds)));
+    assert_null(accel_inject_kind(ISA_INJECT_COUNT - 1)); // their numbers begin with 1
     assert_int_equal(run(f, "inject rain -i 1"), 2);
     assert_non_null(strstr(f->err, "'rain' is none of the faults:\n  ecc-single "));
     assert_int_equal(run(f, "inject -i 1"), 2);
     assert_int_equal(run(f, "inject hang soon -i 1"), 2);
+    assert_int_equal(run(f, "inject overheat copy -i 1"), 2);
     assert_int_equal(card->n_injects, COUNT_OF(kinds));
     assert_int_equal(f->fake.cards[0].n_resets + f->fake.cards[0].n_injects, 0);
 }

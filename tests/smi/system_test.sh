@@ -93,6 +93,20 @@ if [ -f "$images/add.bin" ]; then # the card works again
     "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 \
         >"$work/out" 2>&1 || { cat "$work/out"; failures=$((failures + 1)); }
 fi
+# A card that is lost: who runs something there is told what to do, and does it.
+if [ -f "$images/add.bin" ]; then
+    expect 0 "planted link-loss" inject link-loss 200 -i 1
+    "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 >"$work/out" 2>&1
+    grep -q "hint: .*accel-smi --reset -i" "$work/out" ||
+        { cat "$work/out"; failures=$((failures + 1)); }
+    until_true "$smi" --reset -i 1 || expect 0 "the card was reset" --reset -i 1
+    "$accelrun" --device=daemon:1 "$images/add.bin" -i a=random -i b=random -d n=2 \
+        >"$work/out" 2>&1 || { cat "$work/out"; failures=$((failures + 1)); }
+fi
+"$cardd" --foreground --socket="$ACCEL_SOCKET" >"$work/out" 2>&1
+grep -q "accel-cardd: $ACCEL_SOCKET: .*--socket=PATH" "$work/out" ||
+    { cat "$work/out"; failures=$((failures + 1)); }
+
 logged "card 0: started, contract 1."
 logged "card 1: error: single-bit memory errors, corrected (1 so far)"
 logged "card 1: COPY was reset: done"

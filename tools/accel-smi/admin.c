@@ -58,16 +58,35 @@ static int unknown_kind(const smi_t *smi, const char *kind) {
     return CLI_EXIT_USAGE;
 }
 
+// A number or, of faults whose argument is a node (the table says so first of it), its name.
+static bool parse_argument(const char *help, const char *argument, uint64_t *out_number) {
+    bool takes_node = strncmp(help, "node", 4) == 0;
+    if (argument == NULL)
+        return true;
+    if (takes_node && strcmp(argument, "compute") == 0)
+        *out_number = 0;
+    else if (takes_node && strcmp(argument, "copy") == 0)
+        *out_number = 1;
+    else
+        return cli_parse_u64(argument, out_number);
+    return true;
+}
+
 int smi_inject(smi_t *smi, const char *kind, const char *argument) {
     accel_error_t error = {0};
     uint64_t number = 0;
-    bool known = false;
+    const char *help = NULL; // of its argument
     for (uint32_t i = 0; kind != NULL && accel_inject_kind(i) != NULL; i++)
-        known = known || strcmp(accel_inject_kind(i), kind) == 0;
-    if (!known)
+        if (strcmp(accel_inject_kind(i), kind) == 0)
+            help = accel_inject_help(i);
+    if (help == NULL)
         return unknown_kind(smi, kind != NULL ? kind : "");
-    if (argument != NULL && !cli_parse_u64(argument, &number))
-        return smi_usage(smi, "inject: not a number: ", argument);
+    if (!parse_argument(help, argument, &number))
+        return smi_usage(smi,
+                         strncmp(help, "node", 4) == 0
+                             ? "inject: neither compute nor copy nor a number: "
+                             : "inject: not a number: ",
+                         argument);
     if (!names_cards(smi))
         return CLI_EXIT_USAGE;
     for (size_t i = 0; i < smi->n_selected; i++) {

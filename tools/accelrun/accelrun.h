@@ -33,6 +33,7 @@ typedef struct run {
     progress_t progress;
     accel_program_t *program;
     accel_device_t *device;
+    accel_device_info_t card; // of the device, once it is open
     accel_module_t *module;
     uint32_t n_inputs, n_outputs;
     accel_tensor_t *inputs; // data in memory that the card reaches

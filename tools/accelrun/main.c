@@ -66,8 +66,19 @@ static status_t fail(run_t *run, accel_status_t status, const accel_error_t *err
     return DIAG_FAIL(run->diag, (status_t)status, NULL, hint, "%s", error->text);
 }
 
+// What a person at a command line can do.
+static const char *hint_of(const run_t *run, accel_status_t status) {
+    if (status != ACCEL_DEVICE_LOST || strcmp(run->card.kind, "inproc") == 0)
+        return NULL;
+    if (run->card.kind[0] == 0)
+        return "accel-smi shows whether a card was lost; accel-smi --reset -i N brings card N back";
+    return arena_printf(run->arena,
+                        "run it again; if the card does not answer then: accel-smi --reset -i %u",
+                        run->card.card);
+}
+
 static status_t take(run_t *run, accel_status_t status, const accel_error_t *error) {
-    return status == ACCEL_OK ? STATUS_OK : fail(run, status, error, NULL);
+    return status == ACCEL_OK ? STATUS_OK : fail(run, status, error, hint_of(run, status));
 }
 
 // --- Set-up ---
@@ -100,6 +111,7 @@ static status_t open_all(run_t *run, FILE *trace) {
     };
     RETURN_IF_ERROR(
         take(run, accel_device_open(run->options.device, &device, &run->device, &error), &error));
+    (void)accel_device_info(run->device, &run->card); // all zero of one that was lost just now
     accel_module_options_t module = {
         .heap_limit = run->options.heap_limit,
         .node_stats = run->options.json,
@@ -111,16 +123,16 @@ static status_t open_all(run_t *run, FILE *trace) {
 
 // Which device it became.
 static void tell_device(run_t *run) {
-    accel_device_info_t info;
-    if ((!run->options.verbose && !run->progress.live) ||
-        accel_device_info(run->device, &info) != ACCEL_OK)
+    const accel_device_info_t *card = &run->card;
+    if (!run->options.verbose && !run->progress.live)
         return;
     progress_end(&run->progress);
-    fprintf(stderr, "accelrun: on %s", info.kind);
-    if (info.n_cards > 1 || strcmp(info.kind, "inproc") != 0)
-        fprintf(stderr, ":%u", info.card);
-    fprintf(stderr, ", a %scard of profile %s with %u core%s\n", info.simulated ? "simulated " : "",
-            info.profile, info.cores, info.cores == 1 ? "" : "s");
+    fprintf(stderr, "accelrun: on %s", card->kind);
+    if (strcmp(card->kind, "inproc") != 0)
+        fprintf(stderr, ":%u", card->card);
+    fprintf(stderr, ", a %scard of profile %s with %u core%s\n",
+            card->simulated ? "simulated " : "", card->profile, card->cores,
+            card->cores == 1 ? "" : "s");
 }
 
 static void close_all(run_t *run) {
@@ -153,7 +165,7 @@ static void sum_up(run_t *run) {
 }
 
 static status_t run_all(run_t *run) {
-    size_t n = run->options.repeat > 0 ? (size_t)run->options.repeat : 1;
+    size_t n = (size_t)run->options.repeat;
     run->times.seconds = ARENA_ARRAY(run->arena, double, n);
     run->outputs = ARENA_ARRAY(run->arena, accel_tensor_t, run->n_outputs);
     for (size_t i = 0; i < n; i++) {
@@ -238,6 +250,7 @@ static status_t go_traced(run_t *run, bool *out_equal) {
 
 static bool options_valid(const options_t *options) {
     const char *wrong = options->cores > UINT32_MAX ? "--cores is too large"
+                        : options->repeat < 1       ? "--repeat is at least 1"
                         : options->repeat > 1000000 ? "--repeat is at most 1000000"
                         : !(options->rtol >= 0)     ? "--rtol must be 0 or more"
                         : !(options->atol >= 0)     ? "--atol must be 0 or more"
