@@ -90,7 +90,7 @@ static void run_daemon(const soak_t *soak) {
     (void)snprintf(cards_option, sizeof cards_option, "--cards=%lu",
                    (unsigned long)shared->options.cards);
     const char *const args[] = {
-        shared->options.daemon, "--foreground", socket_option,   log_option, cards_option,
+        shared->options.daemon, "--foreground", socket_option, log_option, cards_option,
         "--profile=edge",       "--cores=2",    "--memory=2G", NULL};
     die_with_parent();
     (void)execv(shared->options.daemon, (char *const *)(uintptr_t)args);

@@ -39,7 +39,7 @@ void system_close(system_model_t *model);
 bool system_run(system_model_t *model, size_t n_inputs, const ref_tensor_t *const *inputs,
                 size_t n_outputs, ref_tensor_t **out_outputs);
 // Hart instructions of each kernel in the last run, on `inputs`, below 1% of its elements, or 2000;
-// prints those that are not (decision 24 says what counts as elements).
+// prints those that are not (decision 25 says what counts as elements).
 bool system_check_dense(system_model_t *model, size_t n_inputs, const ref_tensor_t *const *inputs);
 // Runs on 1, 2 and 5 cores: outputs must be those that are `got`, bit by bit.
 bool system_check_cores(const char *title, system_model_t *model, size_t n_inputs,
