@@ -6,18 +6,10 @@
 # LARGE: a large model; label "large"; the sanitizer stages of ./check leave it out.
 # ONNX_DATA: needs the ONNX backend cases; runs after they are unpacked to $ACCEL_ONNX_DATA
 # (node/, simple/, light/ ...).
-# In a build without the compiler half, tests that link one of its libraries are left out.
 function(accel_test name)
   cmake_parse_arguments(arg "LARGE;ONNX_DATA" "LABEL;TIMEOUT" "SOURCES;LIBS;ARGS" ${ARGN})
   if(NOT arg_LABEL OR NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "accel_test(${name}): needs LABEL and SOURCES; see cmake/AccelTest.cmake")
-  endif()
-  if(NOT ACCEL_COMPILER)
-    foreach(lib IN LISTS arg_LIBS)
-      if(lib MATCHES "^accel_" AND NOT TARGET ${lib})
-        return()
-      endif()
-    endforeach()
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE accel_flags accel_test_common ${arg_LIBS} cmocka)

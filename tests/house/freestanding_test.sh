@@ -5,8 +5,9 @@
 # four memory functions.
 set -u
 cd "$1" || exit 1
+. tests/common/skip.sh
 for tool in clang-19 ld.lld-19 llvm-nm-19; do
-    command -v $tool >/dev/null 2>&1 || { echo "SKIPPED: no $tool"; exit 77; }
+    command -v $tool >/dev/null 2>&1 || skip "no $tool"
 done
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -3,8 +3,9 @@
 # asm_test.sh ASM_LINES SOURCE_DIR GEN_DIR: stock LLVM assembles every template to the encoder's
 # word, and the generated intrinsics compile for the card, optimised and not.
 set -eu
-clang=$(command -v clang-19) || { echo "SKIPPED: no clang-19"; exit 77; }
-objcopy=$(command -v llvm-objcopy-19) || { echo "SKIPPED: no llvm-objcopy-19"; exit 77; }
+. "$2/tests/common/skip.sh"
+clang=$(command -v clang-19) || skip no clang-19
+objcopy=$(command -v llvm-objcopy-19) || skip no llvm-objcopy-19
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for form in text words; do
