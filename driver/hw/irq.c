@@ -29,10 +29,32 @@ static void tell_errors(hw_device_t *device, uint32_t error) {
     device->owner.notify(device->owner.user, &notice);
 }
 
+// A doorbell that a reset overtook finds its node off: that is no error of anybody's.
+static uint32_t expected_errors(hw_device_t *device) {
+    bool closed = false;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
+        hw_node_t *node = &device->nodes[i];
+        hw_lock(device, &node->spin);
+        for (uint32_t r = 0; r < ISA_RING_COUNT; r++)
+            closed |= node->rings[r].is_closed;
+        hw_unlock(device, &node->spin);
+    }
+    return closed ? ISA_ERROR_DOORBELL : 0;
+}
+
+static uint32_t read_errors(hw_device_t *device, uint32_t expected) {
+    uint32_t error = hw_reg_read(device, ISA_REG_ERROR);
+    if (error == UINT32_MAX || (error & expected) == 0)
+        return error;
+    hw_reg_write(device, ISA_REG_ERROR, error & expected);
+    return error & ~expected;
+}
+
 // Under the spin, so that of several at once one tells each error.
 void hw_dpc(hw_device_t *device) {
+    uint32_t expected = expected_errors(device); // before what it excuses is read
     hw_lock(device, &device->irq_spin);
-    uint32_t error = hw_reg_read(device, ISA_REG_ERROR);
+    uint32_t error = read_errors(device, expected);
     if (error != 0 && !hw_is_gone(device))
         tell_errors(device, error);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
