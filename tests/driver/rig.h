@@ -26,7 +26,7 @@
 #define RIG_ISSUE      317u                  // about the cycles of one issue of rig_work
 #define RIG_MCYCLES(n) ((uint64_t)(n)*1000000u / RIG_ISSUE)
 #define FOREVER        UINT64_MAX
-#define RIG_WAIT_NS    UINT64_C(20000000000) // ends what hangs
+#define RIG_WAIT_NS    UINT64_C(90000000000) // ends what hangs
 
 typedef struct rig {
     port_user_t *port;

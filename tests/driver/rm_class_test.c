@@ -6,8 +6,9 @@
 #include "tests/driver/rig.h"
 
 #define JOB_MCYCLES 4u
-// Two seconds of card time; a tenth of it, less exact, where a sanitizer makes them long.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+// Two seconds of card time; a tenth of it, less exact, where a sanitizer or no optimisation makes
+// them long.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
 #define SCALE  10u
 #define POINTS 3u
 #else
