@@ -98,6 +98,7 @@ static bool monitor_may(uint16_t op) {
     case ACCEL_REQ_RESET:
     case ACCEL_REQ_POWER:
     case ACCEL_REQ_INJECT:
+    case ACCEL_REQ_HOLD:
         return true;
     default:
         return false;

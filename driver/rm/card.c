@@ -31,6 +31,7 @@ static status_t start_hw(rm_card_t *card) {
     RETURN_IF_ERROR(hw_start(card->port, &owner, &card->hw));
     card->info = *hw_info(card->hw);
     card->features = card->info.features;
+    rm_hold_init(card);
     card->memory_bytes = card->info.memory_bytes;
     // SRAM is saved too, of a program that wrote there.
     uint64_t save = card->info.save_bytes + card->info.sram_bytes;

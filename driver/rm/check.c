@@ -40,6 +40,8 @@ static uint32_t op_flags(uint16_t op) {
         return ACCEL_BIND_UNMAP;
     case ACCEL_REQ_SUBMIT:
         return ACCEL_SUBMIT_RESUME | ACCEL_SUBMIT_MAY_SUSPEND;
+    case ACCEL_REQ_HOLD:
+        return ACCEL_HOLD_RELEASE;
     default:
         return 0;
     }

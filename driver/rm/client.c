@@ -74,6 +74,7 @@ void rm_client_close(rm_client_t *client) {
     if (client == NULL)
         return;
     rm_card_t *card = client->card;
+    rm_hold_end(client); // what of its own hangs shall be found
     destroy_kind(client, RM_CTX);
     destroy_kind(client, RM_VM);
     destroy_kind(client, RM_BO);
@@ -249,6 +250,7 @@ void rm_client_record(const rm_client_t *client, accel_client_record_t *out_reco
         .submissions = client->submissions,
         .contexts = client->contexts,
         .hangs = client->hangs,
+        .holds = client->card->holder == client,
     };
     memcpy(out_record->name, client->options.name, sizeof out_record->name);
 }

@@ -149,6 +149,8 @@ static status_t monitor(rm_client_t *client, accel_req_t *request) {
         return rm_event_clients(client->card, body);
     case ACCEL_REQ_RESET:
         return rm_reset_request(client, body);
+    case ACCEL_REQ_HOLD:
+        return rm_hold_request(client, body);
     default:
         return destroy(client, body);
     }
@@ -199,6 +201,7 @@ static bool is_for_the_lost(uint16_t op) {
     case ACCEL_REQ_EVENTS:
     case ACCEL_REQ_CLIENTS:
     case ACCEL_REQ_RESET:
+    case ACCEL_REQ_HOLD:
     case ACCEL_REQ_VM_DESTROY:
     case ACCEL_REQ_CTX_DESTROY:
     case ACCEL_REQ_BO_DESTROY:

@@ -37,6 +37,7 @@ struct rm_client {
     uint64_t generation; // of the card when it was opened: another one, and the client is lost
     uint64_t memory_bytes, host_bytes;
     uint64_t busy_cycles, submissions;
+    uint64_t held_at; // of the card's holder
     uint32_t contexts, hangs;
     uint32_t n_jobs;                // queued and in flight
     uint64_t hang_at[RM_HANGS_MAX]; // the last ones
@@ -116,7 +117,7 @@ typedef struct rm_job {
     bool go_on;        // the save area holds its beginning
     bool borrowed;     // runs in time that others left
     uint32_t tries;    // times that the card lost it
-    uint64_t begun_ns; // when it came to the head of the ring; only with a timeout
+    uint64_t begun_ns; // when it came to the head of the ring, watched time; only with a timeout
     uint64_t spent_ns; // in earlier runs
     bool finished;
     status_t result;
@@ -191,14 +192,14 @@ typedef struct rm_node {
     rm_job_t *flight[RM_FLIGHT]; // by fence
     uint32_t token;              // of the preemption that is not answered yet, or 0
     uint32_t last_token;
-    uint64_t asked_ns; // when
+    uint64_t asked_ns; // when, watched time
     bool stop;         // what is in flight shall come back
     uint32_t resets;
     uint64_t armed;      // fence that an interrupt was asked for, or 0
     uint32_t armed_irqs; // the card's count of interrupts then
     uint32_t corrupt;    // notices that were dealt with
     uint32_t beat;       // HEARTBEAT as last seen
-    uint64_t beat_ns;    // when it moved
+    uint64_t beat_ns;    // when it moved, watched time
     uint64_t beat_fence; // oldest in flight then
     uint64_t late;       // a job that passed its deadline, for the log, or 0
     uint32_t held;       // HELD as last seen
@@ -259,6 +260,12 @@ struct rm_card {
     uint64_t idle_ns;           // since when the clock runs with wall time, or 0
     uint64_t shared_ns;         // when several contexts were last seen to want the node
     uint64_t last_turn, served_floor;
+
+    // The watchdog's clock (hold.c).
+    rm_client_t *holder; // or NULL
+    uint32_t n_holds;    // it stands when above 0
+    uint64_t held_since; // wall time
+    uint64_t held_ns;    // of holds that ended
 
     // Watchdog.
     port_work_t watch;
@@ -475,6 +482,21 @@ static inline void rm_watch_start(rm_card_t *card) {
     card->watching = true;
     rm_watch_at(card, rm_now(card) + card->tick_ns);
 }
+
+// --- hold.c: watched time stands while a debugger holds the card, and in timing mode ---
+
+// Under the spin. Never 0.
+uint64_t rm_watched_now(rm_card_t *card);
+// Under the spin: the wall time at which watched time is `deadline`; PORT_WORK_NEVER: it stands.
+uint64_t rm_watch_time(const rm_card_t *card, uint64_t deadline);
+// Of a job with `begun_ns`, in watched time.
+static inline uint64_t rm_job_deadline(const rm_job_t *job) {
+    uint64_t rest = job->timeout_ns > job->spent_ns ? job->timeout_ns - job->spent_ns : 0;
+    return rest < PORT_WORK_NEVER - job->begun_ns ? job->begun_ns + rest : PORT_WORK_NEVER;
+}
+void rm_hold_init(rm_card_t *card); // once the card's features are known
+WARN_UNUSED status_t rm_hold_request(rm_client_t *client, const accel_req_hold_t *request);
+void rm_hold_end(rm_client_t *client); // if it is this client's
 
 // --- recover.c: in the watchdog's thread, [P] ---
 

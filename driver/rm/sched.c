@@ -138,7 +138,7 @@ static void left(rm_card_t *card, rm_job_t *job) {
     if (may_be_saved(job))
         job->context->holding = false;
     if (job->begun_ns != 0)
-        job->spent_ns += rm_now(card) - job->begun_ns;
+        job->spent_ns += rm_watched_now(card) - job->begun_ns;
     job->begun_ns = 0;
 }
 
@@ -284,10 +284,8 @@ static void begin_head(rm_card_t *card, rm_node_t *node) {
     rm_job_t *job = *rm_flight_of(node, node->first_flight);
     if (job->timeout_ns == 0 || job->begun_ns != 0)
         return;
-    job->begun_ns = rm_now(card);
-    uint64_t rest = job->timeout_ns > job->spent_ns ? job->timeout_ns - job->spent_ns : 0;
-    if (rest < PORT_WAIT_FOREVER - job->begun_ns)
-        rm_watch_at(card, job->begun_ns + rest);
+    job->begun_ns = rm_watched_now(card);
+    rm_watch_at(card, rm_watch_time(card, rm_job_deadline(job)));
 }
 
 void rm_sched_settle(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t reason) {
@@ -464,11 +462,11 @@ static void ask_back(rm_card_t *card, uint32_t number, plan_t *plan) {
     if (++node->last_token == 0)
         node->last_token = 1;
     node->token = node->last_token;
-    node->asked_ns = rm_now(card);
+    node->asked_ns = rm_watched_now(card);
     node->held_looks = 0;
     plan->stops |= 1u << number;
     plan->tokens[number] = node->token;
-    rm_watch_at(card, node->asked_ns + card->options.answer_ns);
+    rm_watch_at(card, rm_watch_time(card, node->asked_ns + card->options.answer_ns));
 }
 
 static void compute(rm_card_t *card, plan_t *plan) {

@@ -12,9 +12,6 @@ void rm_watch_at(rm_card_t *card, uint64_t when) {
     card->port->ops->work_at(card->port, &card->watch, when);
 }
 
-// Nobody watches a card whose cycles are simulated in time: hours of it may be seconds of the card.
-static bool is_watched(const rm_card_t *card) { return (card->features & ISA_FEATURE_TIMING) == 0; }
-
 // --- Interrupts that do not come ---
 
 #define ON_ITS_WAY_US 1000u // an interrupt that was sent arrives within this time
@@ -96,7 +93,7 @@ typedef enum verdict { FINE, ASK, HANGS } verdict_t;
 // What a look at the node's registers told.
 typedef struct look {
     uint32_t beat, held;
-    uint64_t now;
+    uint64_t now; // watched time, as all that is judged by
 } look_t;
 
 // Under the spin: a simulated card's threads may wait seconds for a processor, and what does not
@@ -127,7 +124,7 @@ static verdict_t judge_node(rm_card_t *card, rm_node_t *node, const look_t *look
         return FINE;
     }
     const rm_job_t *job = *rm_flight_of(node, node->first_flight);
-    if (job->begun_ns != 0 && job->spent_ns + (now - job->begun_ns) >= job->timeout_ns)
+    if (job->begun_ns != 0 && now >= rm_job_deadline(job))
         return ASK;
     return now - node->beat_ns >= card->options.stall_ns ? ASK : FINE;
 }
@@ -149,8 +146,9 @@ static void watch_node(rm_card_t *card, uint32_t number) {
         rm_recover_gone(card); // it was away and came back as after power-on
         return;
     }
-    look_t look = {info.heartbeat, hw_held(card->hw, number), rm_now(card)};
+    look_t look = {.beat = info.heartbeat, .held = hw_held(card->hw, number)};
     rm_spin(card);
+    look.now = rm_watched_now(card);
     verdict_t verdict = judge_node(card, &card->nodes[number], &look);
     if (verdict == ASK)
         card->nodes[number].beat_ns = look.now;
@@ -190,14 +188,11 @@ static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 // Under the spin: when something of the node is out of time.
 static uint64_t deadline_of(const rm_card_t *card, rm_node_t *node) {
     if (node->token != 0)
-        return node->asked_ns + card->options.answer_ns;
+        return rm_watch_time(card, node->asked_ns + card->options.answer_ns);
     if (rm_in_flight(node) == 0)
         return PORT_WORK_NEVER;
     const rm_job_t *job = *rm_flight_of(node, node->first_flight);
-    if (job->begun_ns == 0)
-        return PORT_WORK_NEVER;
-    uint64_t rest = job->timeout_ns > job->spent_ns ? job->timeout_ns - job->spent_ns : 0;
-    return rest < PORT_WORK_NEVER - job->begun_ns ? job->begun_ns + rest : PORT_WORK_NEVER;
+    return job->begun_ns != 0 ? rm_watch_time(card, rm_job_deadline(job)) : PORT_WORK_NEVER;
 }
 
 // Under the spin. A time that has passed is looked at again in a millisecond: others deal with it.
@@ -249,7 +244,7 @@ static void look_after(rm_card_t *card) {
         rm_recover_gone(card);
         return;
     }
-    for (uint32_t i = 0; i < ISA_NODE_COUNT && is_watched(card) && card->absent == 0; i++)
+    for (uint32_t i = 0; i < ISA_NODE_COUNT && card->absent == 0; i++)
         watch_node(card, i);
     rm_pm_heat(card);
     note_work(card);

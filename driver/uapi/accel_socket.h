@@ -44,7 +44,7 @@
 #define ACCEL_SOCKET_OPEN 1u // a client of `card`
 #define ACCEL_SOCKET_JOIN 2u // one more connection of the client whose token is given
 // A client that only looks: INFO, STATS, TELEMETRY, EVENTS, CLIENTS, and what administrators may do
-// (RESET, POWER, INJECT). It takes no place from those that work.
+// (RESET, POWER, INJECT, HOLD). It takes no place from those that work.
 #define ACCEL_SOCKET_MONITOR 3u
 
 typedef struct accel_socket_hello {

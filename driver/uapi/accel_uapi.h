@@ -39,15 +39,16 @@
     X(CLIENTS, 22, list, ANY, "who uses the card")                                                 \
     X(RESET, 23, reset, ADMIN, "resets a hardware node or the card")                               \
     X(POWER, 24, power, ADMIN, "sets the power limit")                                             \
-    X(INJECT, 25, inject, ADMIN, "plants a fault on a simulated card")
+    X(INJECT, 25, inject, ADMIN, "plants a fault on a simulated card")                             \
+    X(HOLD, 26, hold, ADMIN, "the watchdog's clock stands, for a debugger")
 
 #define ACCEL_UAPI_OP(name, number, type, who, meaning) ACCEL_REQ_##name = number,
 enum { ACCEL_UAPI_TABLE(ACCEL_UAPI_OP) };
 #undef ACCEL_UAPI_OP
 
 // A client whose card was reset or lost gets DEVICE_LOST from every request but INFO, TELEMETRY,
-// EVENTS, CLIENTS, RESET and those that destroy: it shall close, and open the card again. STATS,
-// POWER and INJECT work for it when the card does.
+// EVENTS, CLIENTS, RESET, HOLD and those that destroy: it shall close, and open the card again.
+// STATS, POWER and INJECT work for it when the card does.
 typedef struct accel_req {
     uint32_t size;    // in: bytes of the whole struct
     uint16_t op;      // in: ACCEL_REQ_*
@@ -213,7 +214,7 @@ typedef struct accel_req_submit {
     uint64_t bos;       // in: user pointer to n_bos handles of 4 bytes, or 0
     uint64_t seq;       // out: number of this submission, growing per client
     // in, COMPUTE: how long the card may work on it, all its parts between preemptions together;
-    // 0: no limit. Then the context is lost (TIMEOUT). Not watched in timing mode.
+    // 0: no limit. Then the context is lost (TIMEOUT). Not counted in timing mode and while HOLD.
     uint64_t timeout_ns;
     accel_sync_point_t in[ACCEL_SUBMIT_MAX_SYNCS];
     accel_sync_point_t out[ACCEL_SUBMIT_MAX_SYNCS];
@@ -314,7 +315,9 @@ typedef struct accel_req_list {
     X(SLEPT, 15, "idle: the card sleeps")                                                          \
     X(WOKE, 16, "there is work: the card works again")                                             \
     X(INJECTED, 17, "code: ISA_INJECT_*; a: argument")                                             \
-    X(CARD_ERROR, 18, "code: ISA_ERROR_* bits")
+    X(CARD_ERROR, 18, "code: ISA_ERROR_* bits")                                                    \
+    X(HELD, 19, "a debugger holds the card: nobody runs out of time")                              \
+    X(RELEASED, 20, "it let go; a: nanoseconds held")
 #define ACCEL_EVENT_ENUM(name, number, meaning) ACCEL_EVENT_##name = number,
 enum { ACCEL_EVENT_TABLE(ACCEL_EVENT_ENUM) };
 #undef ACCEL_EVENT_ENUM
@@ -347,7 +350,9 @@ typedef struct accel_client_record {
     uint64_t submissions;
     uint32_t contexts;
     uint32_t hangs;
-    uint64_t reserved[2];
+    uint32_t holds; // 1: it has the card's HOLD
+    uint32_t pad;
+    uint64_t reserved;
 } accel_client_record_t;
 
 // --- Administration ---
@@ -374,6 +379,18 @@ typedef struct accel_req_inject {
     uint64_t argument;
 } accel_req_inject_t;
 
+// `head.flags`:
+#define ACCEL_HOLD_RELEASE 1u // lets go; OK also when it does not hold
+
+// For a debugger that keeps work on the card from moving on. While a client holds the card nothing
+// on it is out of time: neither work that stands still, nor a preemption without an answer, nor a
+// submission's time limit. Others wait for as long as it takes (waits have limits of their own);
+// errors, resets, removal and shares are as ever. Ends with RELEASE or the client. BUSY: somebody
+// holds it.
+typedef struct accel_req_hold {
+    accel_req_t head;
+} accel_req_hold_t;
+
 _Static_assert(sizeof(accel_req_t) == 16, "header");
 _Static_assert(sizeof(accel_req_info_t) == 104, "INFO");
 _Static_assert(sizeof(accel_req_handle_t) == 24, "handle");
@@ -393,5 +410,6 @@ _Static_assert(sizeof(accel_client_record_t) == 96, "client");
 _Static_assert(sizeof(accel_req_reset_t) == 24, "RESET");
 _Static_assert(sizeof(accel_req_power_t) == 24, "POWER");
 _Static_assert(sizeof(accel_req_inject_t) == 32, "INJECT");
+_Static_assert(sizeof(accel_req_hold_t) == 16, "HOLD");
 
 #endif

@@ -142,6 +142,9 @@ static void fill(request_t *request, uint64_t *state, uint8_t *own) {
         request->list.records = (uint64_t)(uintptr_t)own;
         request->list.capacity = bits >> 44 & 31;
         break;
+    case ACCEL_REQ_HOLD:
+        request->head.flags = bits >> 44 & 1;
+        break;
     case ACCEL_REQ_RESET: // a card's would end the client
         request->reset.level = ACCEL_RESET_NODE;
         break;

@@ -56,7 +56,7 @@ static void count_late(void *user, port_log_t id, uint64_t a, uint64_t b, uint64
         (void)ATOMIC_ADD(&rig->n_late, 1u);
 }
 
-void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
+void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options) {
     memset(rig, 0, sizeof *rig);
     assert_int_equal(port_user_create(count_late, rig, &rig->port), STATUS_OK);
     sim_host_t host = {
@@ -71,12 +71,17 @@ void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
     sim_options_t card = {
         .version = SIM_VERSION,
         .profile = isa_profile_find("edge"),
+        .mode = mode,
         .posted = posted,
         .memory_bytes = RIG_MEMORY,
     };
     assert_int_equal(sim_card_plug_as(rig->port, &card, &host, &rig->card), STATUS_OK);
     assert_int_equal(rm_card_start(port_user_base(rig->port), options, &rig->rm), STATUS_OK);
     assert_int_equal(rm_client_open(rig->rm, NULL, &rig->admin), STATUS_OK);
+}
+
+void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
+    rig_open_as(rig, posted, SIM_MODE_FUNCTIONAL, options);
 }
 
 void rig_close(rig_t *rig) {

@@ -50,6 +50,7 @@ typedef struct rig_user {
 
 // `posted`: the card works on threads of its own.
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options);
+void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options);
 void rig_close(rig_t *rig);
 // Not an administrator, without limits.
 void rig_user_open(rig_t *rig, rig_user_t *user);

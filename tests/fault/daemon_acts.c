@@ -265,6 +265,11 @@ static status_t inject(session_t *s) {
     accel_req_inject_t request = {.what = ISA_INJECT_ECC_SINGLE, .argument = 0x10000};
     return ASK(s, request, ACCEL_REQ_INJECT);
 }
+static status_t hold(session_t *s) {
+    accel_req_hold_t request = {0}, release = {.head.flags = ACCEL_HOLD_RELEASE};
+    RETURN_IF_ERROR(ASK(s, request, ACCEL_REQ_HOLD));
+    return ASK(s, release, ACCEL_REQ_HOLD);
+}
 
 // One thread waits, so that the other needs a connection more. The wait ends by itself where there
 // is none to be had.
@@ -326,5 +331,6 @@ const act_t acts[] = {
     {"reset the card", REQ(RESET), false, NULL, reset},
     {"limit its power", REQ(POWER), false, NULL, power},
     {"plant a fault", REQ(INJECT), false, NULL, inject},
+    {"hold the card", REQ(HOLD), false, NULL, hold},
 };
 const uint32_t n_acts = COUNT_OF(acts);

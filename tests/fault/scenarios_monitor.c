@@ -102,6 +102,21 @@ static status_t inject_denied(world_t *w) {
     return inject(w, w->other, ISA_INJECT_ECC_SINGLE, 0x10000);
 }
 
+static status_t hold(world_t *w, rm_client_t *client, uint32_t flags) {
+    accel_req_hold_t request = {.head.flags = flags};
+    return world_ask(w, client, &request, sizeof request, ACCEL_REQ_HOLD);
+}
+static status_t hold_card(world_t *w) {
+    RETURN_IF_ERROR(hold(w, w->client, 0));
+    return hold(w, w->client, ACCEL_HOLD_RELEASE);
+}
+static void hold_by_other(world_t *w) {
+    MUST(w, rm_client_open(w->rm, NULL, &w->other));
+    MUST(w, hold(w, w->other, 0));
+}
+static status_t hold_held(world_t *w) { return hold(w, w->client, 0); }
+static status_t hold_denied(world_t *w) { return hold(w, w->other, 0); }
+
 // It went and came back, which only function-level reset helps: a RESET may fail, the next one
 // finds the card as it was.
 static void lose_link(world_t *w) {
@@ -161,6 +176,9 @@ static const scenario_t rows[] = {
     {"... that is none", REQ(INJECT), STATUS_INVALID, NO_CALLS, NULL, inject_bad, NULL},
     {"... without the right to", REQ(INJECT), STATUS_DENIED, NO_CALLS, open_guest, inject_denied,
      NULL},
+    {"hold the card", REQ(HOLD), STATUS_OK, TOLERANT, NULL, hold_card, NULL},
+    {"... that is held", REQ(HOLD), STATUS_BUSY, NO_CALLS, hold_by_other, hold_held, NULL},
+    {"... without the right to", REQ(HOLD), STATUS_DENIED, NO_CALLS, open_guest, hold_denied, NULL},
 };
 
 const scenario_list_t scenarios_monitor = {rows, COUNT_OF(rows)};
