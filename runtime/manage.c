@@ -111,6 +111,18 @@ uint32_t accel_manager_request_version(void) { return ACCEL_UAPI_VERSION; }
 
 // --- Requests ---
 
+// Of a card that somebody holds: who.
+static accel_status_t held(accel_manager_t *manager, uint32_t card, accel_error_t *error) {
+    accel_process_t all[64];
+    uint32_t n_all = 0;
+    if (accel_card_processes(manager, card, all, COUNT_OF(all), &n_all, NULL) == ACCEL_OK)
+        for (uint32_t i = 0; i < n_all && i < COUNT_OF(all); i++)
+            if (all[i].holds)
+                return rt_fail(error, ACCEL_BUSY, "card %u: process %" PRIu64 " (%s) holds it",
+                               card, all[i].pid, all[i].name);
+    return rt_fail(error, ACCEL_BUSY, "card %u: it is held", card);
+}
+
 static accel_status_t failed(accel_manager_t *manager, uint32_t card, status_t status,
                              const char *what, accel_error_t *error) {
     const rt_client_t *client = &manager->client;
@@ -326,6 +338,54 @@ accel_status_t accel_card_reset(accel_manager_t *manager, uint32_t card, accel_e
     accel_req_reset_t request = {.level = ACCEL_RESET_CARD};
     return rt_manager_ask(manager, card, &request, sizeof request, ACCEL_REQ_RESET, "resetting it",
                           error);
+}
+
+// With a client of its own, since a manager's is one card's at a time.
+struct accel_hold {
+    rt_client_t client;
+    bool is_borrowed;
+};
+
+static status_t ask_hold(const accel_hold_t *hold, uint32_t flags) {
+    accel_req_hold_t request = {0};
+    accel_req_t *head = rt_head(&request, sizeof request, ACCEL_REQ_HOLD, flags);
+    return hold->client.ops->request(hold->client.self, head, sizeof request);
+}
+
+static void hold_free(accel_hold_t *hold) {
+    if (!hold->is_borrowed)
+        hold->client.ops->close(hold->client.self);
+    free(hold);
+}
+
+accel_status_t accel_card_hold(accel_manager_t *manager, uint32_t card, accel_hold_t **out_hold,
+                               accel_error_t *error) {
+    *out_hold = NULL;
+    RT_TRY(connect_to(manager, card, error));
+    accel_hold_t *hold = calloc(1, sizeof *hold);
+    if (hold == NULL)
+        return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
+    hold->is_borrowed = manager->is_borrowed;
+    accel_status_t result = manager->connect(manager->user, card, &hold->client, error);
+    if (result != ACCEL_OK) {
+        free(hold);
+        return result;
+    }
+    status_t status = ask_hold(hold, 0);
+    if (status == STATUS_OK) {
+        *out_hold = hold;
+        return ACCEL_OK;
+    }
+    hold_free(hold);
+    return status == STATUS_BUSY ? held(manager, card, error)
+                                 : failed(manager, card, status, "holding it", error);
+}
+
+void accel_hold_release(accel_hold_t *hold) {
+    if (hold == NULL)
+        return;
+    (void)ask_hold(hold, ACCEL_HOLD_RELEASE); // whose driver ended holds nothing
+    hold_free(hold);
 }
 
 static const struct {

@@ -34,6 +34,7 @@ static void convert_client(const accel_client_record_t *from, accel_process_t *o
         .state = (accel_process_state_t)from->state,
         .contexts = from->contexts,
         .hangs = from->hangs,
+        .holds = from->holds != 0,
         .memory_bytes = from->memory_bytes,
         .memory_limit = from->memory_limit,
         .host_bytes = from->host_bytes,
@@ -178,6 +179,13 @@ static void make_text(const accel_event_record_t *from, char *out_text, size_t b
         break;
     case ACCEL_EVENT_CARD_ERROR:
         add_errors(from->code, out_text, bytes);
+        break;
+    case ACCEL_EVENT_HELD:
+        (void)snprintf(out_text, bytes, "held for a debugger: nothing on it is out of time");
+        break;
+    case ACCEL_EVENT_RELEASED:
+        (void)snprintf(out_text, bytes, "let go after %.1f s: time counts again",
+                       (double)from->a / 1e9);
         break;
     default:
         (void)snprintf(out_text, bytes, "kind %u, code %u, 0x%" PRIx64 ", 0x%" PRIx64, from->kind,

@@ -107,9 +107,23 @@ static status_t administer(fake_card_t *card, accel_req_t *head) {
     return STATUS_OK;
 }
 
+static status_t hold(fake_card_t *card, const accel_req_t *head) {
+    if (card->refuse != STATUS_OK)
+        return card->refuse;
+    if (head->flags == ACCEL_HOLD_RELEASE) {
+        card->is_held = false;
+        return STATUS_OK;
+    }
+    if (card->is_held || head->flags != 0)
+        return STATUS_BUSY;
+    card->is_held = true;
+    card->n_holds++;
+    return STATUS_OK;
+}
+
 static status_t fake_request(void *self, void *request, size_t bytes) {
-    fake_t *fake = self;
-    fake_card_t *card = &fake->cards[fake->card];
+    fake_card_t *card = self;
+    const fake_t *fake = card->fake;
     accel_req_t *head = request;
     if (fake->ended)
         return STATUS_DEVICE_LOST;
@@ -134,6 +148,8 @@ static status_t fake_request(void *self, void *request, size_t bytes) {
     case ACCEL_REQ_POWER:
     case ACCEL_REQ_INJECT:
         return administer(card, head);
+    case ACCEL_REQ_HOLD:
+        return hold(card, head);
     default:
         return STATUS_DENIED; // a manager has no business with it
     }
@@ -144,7 +160,7 @@ static const char *fake_lost(void *self) {
     return "the daemon has ended";
 }
 
-static void fake_close(void *self) { ((fake_t *)self)->n_open--; }
+static void fake_close(void *self) { ((fake_card_t *)self)->fake->n_open--; }
 
 static const rt_client_ops_t fake_ops = {
     .version = RT_CLIENT_VERSION,
@@ -161,10 +177,10 @@ static accel_status_t fake_connect(void *user, uint32_t card, rt_client_t *out_c
         strcpy(error->text, "no daemon at /somewhere; start accel-cardd");
         return error->status = ACCEL_NOT_FOUND;
     }
-    fake->card = card;
+    fake->cards[card].fake = fake;
     fake->n_open++;
-    *out_client =
-        (rt_client_t){.ops = &fake_ops, .self = fake, .card = card, .n_cards = fake->n_cards};
+    *out_client = (rt_client_t){
+        .ops = &fake_ops, .self = &fake->cards[card], .card = card, .n_cards = fake->n_cards};
     return ACCEL_OK;
 }
 

@@ -10,6 +10,7 @@
 enum { FAKE_CARDS = 2, FAKE_RECORDS = 300 };
 
 typedef struct fake_card {
+    struct fake *fake;
     accel_req_info_t info;
     accel_req_telemetry_t telemetry;
     uint64_t step_ns, step_cycles[2]; // that pass from one TELEMETRY to the next
@@ -20,13 +21,13 @@ typedef struct fake_card {
     status_t refuse;         // what administrators get
     accel_req_reset_t reset; // the last one
     accel_req_inject_t inject;
-    uint32_t n_resets, n_injects;
+    uint32_t n_resets, n_injects, n_holds;
+    bool is_held;
 } fake_card_t;
 
 typedef struct fake {
     fake_card_t cards[FAKE_CARDS];
     uint32_t n_cards; // 0: no driver
-    uint32_t card;    // connected to
     uint32_t n_open;
     bool ended;     // the driver went away
     bool is_simple; // knows nothing but INFO

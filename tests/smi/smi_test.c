@@ -19,6 +19,8 @@ typedef struct fixture {
     char *out, *err; // of the last run
     size_t out_bytes, err_bytes;
     uint64_t slept_ms;
+    char ran[64]; // by hold
+    bool held[FAKE_CARDS];
 } fixture_t;
 
 static int set_up(void **state) {
@@ -42,6 +44,16 @@ static accel_status_t open_fake(void *user, const char *socket, accel_manager_t 
     return fake_open(&((fixture_t *)user)->fake, socket, out_manager, error);
 }
 static void sleep_ms(void *user, uint64_t ms) { ((fixture_t *)user)->slept_ms += ms; }
+
+// "fail" fails, "nothing" is not there; the cards' holds at that time are kept.
+static int run_command(void *user, char *const *argv) {
+    fixture_t *f = user;
+    snprintf(f->ran, sizeof f->ran, "%s %s", argv[0], argv[1] != NULL ? argv[1] : "");
+    for (uint32_t i = 0; i < FAKE_CARDS; i++)
+        f->held[i] = f->fake.cards[i].is_held;
+    return strcmp(argv[0], "fail") == 0 ? 3 : strcmp(argv[0], "nothing") == 0 ? 127 : 0;
+}
+
 static uint64_t monotonic_ns(void *user) {
     (void)user;
     return UINT64_C(10000000000);
@@ -64,7 +76,8 @@ static int run(fixture_t *f, const char *line) {
                          .open = open_fake,
                          .sleep_ms = sleep_ms,
                          .monotonic_ns = monotonic_ns,
-                         .wall_ns = wall_ns};
+                         .wall_ns = wall_ns,
+                         .run = run_command};
     snprintf(copy, sizeof copy, "%s", line);
     for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
         argv[argc++] = word;
@@ -384,6 +397,28 @@ static void administrators_act(void **state) {
     assert_int_equal(f->fake.cards[0].n_resets + f->fake.cards[0].n_injects, 0);
 }
 
+static void cards_are_held_for_a_while(void **state) {
+    fixture_t *f = *state;
+    const fake_card_t *cards = f->fake.cards;
+    prints(f, "hold -i 1 -- gdb --pid=12", "");
+    assert_string_equal(f->ran, "gdb --pid=12");
+    assert_true(!f->held[0] && f->held[1] && !cards[1].is_held);
+    assert_int_equal(run(f, "hold -i 0,1 fail"), 3);
+    assert_true(f->held[0] && f->held[1] && !cards[0].is_held && !cards[1].is_held);
+    assert_int_equal(run(f, "hold -i 0 nothing"), 127);
+    assert_string_equal(f->err, "accel-smi: hold: cannot run 'nothing'\n");
+    f->slept_ms = 0;
+    prints(f, "hold -i 1 -c 3 -l 2", "Card 1: held until this command ends.\n");
+    assert_int_equal(f->slept_ms, 6000);
+    assert_int_equal(cards[1].n_holds, 3);
+    assert_int_equal(run(f, "hold ls"), 2); // which card?
+    f->fake.cards[0].is_held = true;
+    f->fake.cards[0].clients[0].holds = 1;
+    assert_int_equal(run(f, "hold -i 1,0 ls"), 1);
+    assert_non_null(strstr(f->err, " holds it\n"));
+    assert_false(cards[1].is_held);
+}
+
 // --- Failures ---
 
 static void exit_codes_tell(void **state) {
@@ -433,6 +468,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(loops_repeat, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(administrators_act, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cards_are_held_for_a_while, set_up, tear_down),
         cmocka_unit_test_setup_teardown(exit_codes_tell, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

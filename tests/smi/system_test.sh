@@ -84,6 +84,10 @@ limits=$("$smi" -i 1 --query-card=power.min_limit --format=csv,noheader,nounits)
 expect 0 "the power limit is $limits W" --power-limit="$limits" -i 1
 expect 0 "$limits" -i 1 --query-card=power.limit --format=csv,noheader,nounits
 expect 1 "is outside of" --power-limit=100000 -i 1
+expect 0 " Holds    accel-smi" hold -i 1 -- "$smi" processes -i 1
+expect 1 "(accel-smi) holds it" hold -i 1 -- "$smi" hold -i 1
+expect 0 "Card 0: held until" hold -i 0 --loop-ms=1 -c 1
+expect 0 "let go after" events -i 1
 expect 0 "Card 1: node COPY was reset." --reset=node --node=copy -i 1
 expect 0 "Card 1: the card was reset." --reset -i 1
 expect 0 "1, 1" -i 1 --query-card=resets.node,resets.card --format=csv,noheader

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What only administrators may do: power limits, resets, planted faults.
+// What only administrators may do: power limits, resets, planted faults, holds.
 #include <string.h>
 
 #include "tools/accel-smi/smi.h"
@@ -72,8 +72,10 @@ static bool parse_argument(const char *help, const char *argument, uint64_t *out
     return true;
 }
 
-int smi_inject(smi_t *smi, const char *kind, const char *argument) {
+int smi_inject(smi_t *smi) {
     accel_error_t error = {0};
+    const char *kind = smi->n_operands > 0 ? smi->operands[0] : NULL;
+    const char *argument = smi->n_operands > 1 ? smi->operands[1] : NULL;
     uint64_t number = 0;
     const char *help = NULL; // of its argument
     for (uint32_t i = 0; kind != NULL && accel_inject_kind(i) != NULL; i++)
@@ -97,4 +99,54 @@ int smi_inject(smi_t *smi, const char *kind, const char *argument) {
         fprintf(smi->world->out, "Card %u: planted %s.\n", smi->selected[i], kind);
     }
     return CLI_EXIT_OK;
+}
+
+// Until this process is ended, as by Ctrl-C, or its driver is.
+static int wait_held(smi_t *smi) {
+    accel_error_t error = {0};
+    accel_card_info_t info;
+    const options_t *o = &smi->options;
+    uint64_t ms = o->loop_ms != 0 ? o->loop_ms : o->loop > 0 ? (uint64_t)(o->loop * 1000) : 1000;
+    for (uint64_t n = 1; n != o->count + 1 || o->count == 0; n++) {
+        fflush(smi->world->out);
+        smi->world->sleep_ms(smi->world->user, ms);
+        accel_status_t status = accel_card_info(smi->manager, smi->selected[0], &info, &error);
+        if (status != ACCEL_OK)
+            return smi_fail(smi, status, &error);
+    }
+    return CLI_EXIT_OK;
+}
+
+static int run_held(smi_t *smi) {
+    char **argv = ARENA_ARRAY(smi->arena, char *, smi->n_operands + 1);
+    for (size_t i = 0; i < smi->n_operands; i++)
+        argv[i] = arena_strdup(smi->arena, smi->operands[i]);
+    fflush(smi->world->out);
+    int code = smi->world->run(smi->world->user, argv);
+    if (code == 127)
+        fprintf(smi->world->err, "accel-smi: hold: cannot run '%s'\n", argv[0]);
+    return code;
+}
+
+int smi_hold(smi_t *smi) {
+    accel_error_t error = {0};
+    accel_hold_t **holds = ARENA_ARRAY(smi->arena, accel_hold_t *, smi->n_selected);
+    accel_status_t status = ACCEL_OK;
+    int code = CLI_EXIT_OK;
+    if (!names_cards(smi))
+        return CLI_EXIT_USAGE;
+    for (size_t i = 0; i < smi->n_selected && status == ACCEL_OK; i++)
+        status = accel_card_hold(smi->manager, smi->selected[i], &holds[i], &error);
+    if (status != ACCEL_OK) {
+        code = smi_fail(smi, status, &error);
+    } else if (smi->n_operands > 0) {
+        code = run_held(smi);
+    } else {
+        for (size_t i = 0; i < smi->n_selected; i++)
+            fprintf(smi->world->out, "Card %u: held until this command ends.\n", smi->selected[i]);
+        code = wait_held(smi);
+    }
+    for (size_t i = 0; i < smi->n_selected; i++)
+        accel_hold_release(holds[i]);
+    return code;
 }

@@ -93,9 +93,10 @@ int smi_show_processes(smi_t *smi) {
                     "  %4u %9" PRIu64 " %8" PRIu64 " %8" PRIu64 " %5u %11" PRIu64 " %6u %-8s %s\n",
                     card.info.index, p->pid, p->memory_bytes >> 20, p->host_bytes >> 20,
                     p->contexts, p->submissions, p->hangs,
-                    p->state == ACCEL_PROCESS_READY  ? "Ready"
-                    : p->state == ACCEL_PROCESS_LOST ? "Lost"
-                                                     : "Banned",
+                    p->holds                          ? "Holds"
+                    : p->state == ACCEL_PROCESS_READY ? "Ready"
+                    : p->state == ACCEL_PROCESS_LOST  ? "Lost"
+                                                      : "Banned",
                     p->name);
         }
         if (card.n_processes == 0)

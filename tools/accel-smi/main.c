@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // accel-smi in the world.
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "tools/accel-smi/smi.h"
@@ -33,6 +37,24 @@ static uint64_t wall_ns(void *user) {
     return clock_ns(CLOCK_REALTIME);
 }
 
+// Ctrl-C is the command's, as in a shell: we go on when it has ended.
+static int run(void *user, char *const *argv) {
+    extern char **environ;
+    pid_t pid;
+    int status = 0;
+    (void)user;
+    if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
+        return 127;
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, interrupt, quit;
+    (void)sigaction(SIGINT, &ignore, &interrupt);
+    (void)sigaction(SIGQUIT, &ignore, &quit);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    (void)sigaction(SIGINT, &interrupt, NULL);
+    (void)sigaction(SIGQUIT, &quit, NULL);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int main(int argc, char **argv) {
     smi_world_t world = {
         .out = stdout,
@@ -42,6 +64,7 @@ int main(int argc, char **argv) {
         .sleep_ms = sleep_ms,
         .monotonic_ns = monotonic_ns,
         .wall_ns = wall_ns,
+        .run = run,
     };
     return smi_run(&world, argc, argv);
 }

@@ -59,13 +59,15 @@ static const cli_program_t program_info = {
                "them. Without a command: a table.",
     .options = option_table,
     .n_options = COUNT_OF(option_table),
-    .max_operands = 3,
+    .max_operands = SIZE_MAX,
     .epilogue =
         "Commands:\n"
         "  list                as -L\n"
         "  watch               a line a card every second (or -l SECONDS)\n"
         "  processes           who uses the cards\n"
         "  events              what happened to the cards; --follow waits for more\n"
+        "  hold [COMMAND ...]  for a debugger: nothing on the card is out of time while COMMAND\n"
+        "                      runs, or until Ctrl-C; write -- before a COMMAND with options\n"
         "  inject KIND [ARG]   plant a fault on a simulated card; an unknown KIND lists them\n"
         "\n"
         "More exit codes: 3 no driver runs, 4 not permitted, 5 no such card, 6 card or driver "
@@ -216,28 +218,33 @@ static int select_cards(smi_t *smi) {
 
 typedef int (*show_t)(smi_t *smi);
 
-static const struct {
+typedef enum repeat { AS_TOLD, BY_ITSELF, ONCE } repeat_t;
+
+typedef struct command {
     const char *name;
     show_t show;
     size_t max_operands;
-    bool loops; // by itself
-} commands[] = {
-    {"list", smi_show_list, 0, false},
-    {"watch", smi_show_watch, 0, true},
-    {"processes", smi_show_processes, 0, false},
-    {"events", smi_show_events, 0, false},
+    repeat_t repeat;
+} command_t;
+
+static const command_t commands[] = {
+    {"list", smi_show_list, 0, AS_TOLD},
+    {"watch", smi_show_watch, 0, BY_ITSELF},
+    {"processes", smi_show_processes, 0, AS_TOLD},
+    {"events", smi_show_events, 0, AS_TOLD},
+    {"hold", smi_hold, SIZE_MAX, ONCE},
+    {"inject", smi_inject, 2, ONCE},
 };
 
 static int unknown_command(const smi_t *smi, const char *name) {
-    const char *names[COUNT_OF(commands) + 1];
+    const char *names[COUNT_OF(commands)];
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         names[i] = commands[i].name;
-    names[COUNT_OF(commands)] = "inject";
     const char *meant = cli_did_you_mean(name, names, COUNT_OF(names));
     fprintf(smi->world->err, "accel-smi: there is no command '%s'%s%s%s\n", name,
             meant != NULL ? "; did you mean '" : "", meant != NULL ? meant : "",
             meant != NULL ? "'?" : "");
-    return smi_usage(smi, "commands: list, watch, processes, events, inject", "");
+    return smi_usage(smi, "commands: list, watch, processes, events, hold, inject", "");
 }
 
 static show_t choose(const smi_t *smi) {
@@ -252,18 +259,18 @@ static show_t choose(const smi_t *smi) {
                                                  : smi_show_table;
 }
 
-static int loop(smi_t *smi, show_t show, bool by_itself) {
+static int loop(smi_t *smi, const command_t *command) {
     const options_t *o = &smi->options;
     uint64_t ms = o->loop_ms != 0 ? o->loop_ms : (uint64_t)(o->loop * 1000);
     arena_t turn, *whole = smi->arena;
-    bool again = ms != 0 || by_itself;
+    bool again = command->repeat != ONCE && (ms != 0 || command->repeat == BY_ITSELF);
     int code = CLI_EXIT_OK;
     if (ms == 0)
         ms = 1000;
     arena_init(&turn);
     for (uint64_t n = 1; code == CLI_EXIT_OK; n++) {
         smi->arena = &turn;
-        code = show(smi);
+        code = command->show(smi);
         fflush(smi->world->out);
         smi->arena = whole;
         arena_reset(&turn);
@@ -276,33 +283,22 @@ static int loop(smi_t *smi, show_t show, bool by_itself) {
     return code;
 }
 
-static int connect_and(smi_t *smi, const cli_list_t *operands) {
+static const command_t *find_command(const char *name) {
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int connect_and(smi_t *smi, const command_t *command) {
     accel_error_t error = {0};
     const char *socket = smi->options.socket != NULL ? smi->options.socket : smi->world->socket;
-    show_t show = choose(smi);
-    bool by_itself = false, inject = false;
-    if (operands->n_items > 0) {
-        const char *name = operands->items[0];
-        inject = strcmp(name, "inject") == 0;
-        size_t i = 0;
-        while (i < COUNT_OF(commands) && strcmp(commands[i].name, name) != 0)
-            i++;
-        if (!inject && i == COUNT_OF(commands))
-            return unknown_command(smi, name);
-        if (!inject && operands->n_items > 1)
-            return smi_usage(smi, "one word too many: ", operands->items[1]);
-        show = inject ? NULL : commands[i].show;
-        by_itself = !inject && commands[i].loops;
-    }
     accel_status_t status = smi->world->open(smi->world->user, socket, &smi->manager, &error);
     if (status != ACCEL_OK)
         return smi_fail(smi, status, &error);
     int code = select_cards(smi);
-    if (code == CLI_EXIT_OK && inject)
-        code = smi_inject(smi, operands->n_items > 1 ? operands->items[1] : NULL,
-                          operands->n_items > 2 ? operands->items[2] : NULL);
-    else if (code == CLI_EXIT_OK)
-        code = loop(smi, show, by_itself);
+    if (code == CLI_EXIT_OK)
+        code = loop(smi, command);
     accel_manager_close(smi->manager);
     return code;
 }
@@ -317,7 +313,18 @@ static int go(smi_t *smi, const cli_list_t *operands) {
         return smi_usage(smi, "--loop: not a number of seconds up to a day", "");
     if (o->power_limit != -1 && !(o->power_limit > 0 && o->power_limit < 1e6))
         return smi_usage(smi, "--power-limit: not a number of watts", "");
-    return connect_and(smi, operands);
+    const command_t by_options = {.show = choose(smi)};
+    const command_t *command = &by_options;
+    if (operands->n_items > 0) {
+        command = find_command(operands->items[0]);
+        if (command == NULL)
+            return unknown_command(smi, operands->items[0]);
+        smi->operands = operands->items + 1;
+        smi->n_operands = operands->n_items - 1;
+    }
+    if (smi->n_operands > command->max_operands)
+        return smi_usage(smi, "one word too many: ", smi->operands[command->max_operands]);
+    return connect_and(smi, command);
 }
 
 int smi_run(const smi_world_t *world, int argc, char **argv) {

@@ -26,6 +26,8 @@ typedef struct smi_world {
     void (*sleep_ms)(void *user, uint64_t ms);
     uint64_t (*monotonic_ns)(void *user); // of the driver's machine
     uint64_t (*wall_ns)(void *user);      // since 1970
+    // Runs a command with this process's streams; its exit code, 127 when there is none such.
+    int (*run)(void *user, char *const *argv);
 } smi_world_t;
 
 // The exit code.
@@ -64,6 +66,8 @@ typedef struct smi {
     options_t options;
     format_t format;
     arena_t *arena;
+    const char **operands; // behind the command
+    size_t n_operands;
     accel_manager_t *manager;
     uint32_t *selected;
     size_t n_selected;
@@ -125,17 +129,18 @@ const field_t *smi_field(const char *name);
 
 // --- What it prints; all return the exit code ---
 
-int smi_show_list(smi_t *smi);                                      // table.c
-int smi_show_table(smi_t *smi);                                     // table.c
-int smi_show_tree(smi_t *smi);                                      // query.c: -q
-int smi_show_query(smi_t *smi);                                     // query.c: --query-card
-int smi_show_process_query(smi_t *smi);                             // query.c: --query-processes
-int smi_show_help(smi_t *smi, bool process);                        // query.c: --help-query-*
-int smi_show_watch(smi_t *smi);                                     // live.c
-int smi_show_processes(smi_t *smi);                                 // live.c
-int smi_show_events(smi_t *smi);                                    // live.c
-int smi_power_limit(smi_t *smi);                                    // admin.c
-int smi_reset(smi_t *smi);                                          // admin.c
-int smi_inject(smi_t *smi, const char *kind, const char *argument); // admin.c
+int smi_show_list(smi_t *smi);               // table.c
+int smi_show_table(smi_t *smi);              // table.c
+int smi_show_tree(smi_t *smi);               // query.c: -q
+int smi_show_query(smi_t *smi);              // query.c: --query-card
+int smi_show_process_query(smi_t *smi);      // query.c: --query-processes
+int smi_show_help(smi_t *smi, bool process); // query.c: --help-query-*
+int smi_show_watch(smi_t *smi);              // live.c
+int smi_show_processes(smi_t *smi);          // live.c
+int smi_show_events(smi_t *smi);             // live.c
+int smi_power_limit(smi_t *smi);             // admin.c
+int smi_reset(smi_t *smi);                   // admin.c
+int smi_inject(smi_t *smi);                  // admin.c
+int smi_hold(smi_t *smi);                    // admin.c
 
 #endif

@@ -131,6 +131,7 @@ typedef struct accel_process {
     uint64_t memory_bytes, memory_limit; // card memory; no limit of its own: 0
     uint64_t host_bytes;                 // pinned
     uint64_t busy_cycles, submissions;
+    bool holds; // see accel_card_hold
 } accel_process_t;
 // *out_count: how many there are, of which at most `capacity` are in `processes`.
 accel_status_t accel_card_processes(accel_manager_t *manager, uint32_t card,
@@ -164,6 +165,15 @@ accel_status_t accel_card_reset_node(accel_manager_t *manager, uint32_t card, ui
 // Everybody loses contexts and card memory and has to open the card again. Also brings a lost card
 // back, if it answers.
 accel_status_t accel_card_reset(accel_manager_t *manager, uint32_t card, accel_error_t *error);
+// Holds the card for a debugger: until it is released nothing on the card is out of time, neither
+// work that stands still nor a stream's time limit, and whoever waits waits on. Errors, resets and
+// removal are as ever. Ends with this process, too. BUSY: it is held; the text says by whom. Of an
+// attached manager: before its device is closed.
+typedef struct accel_hold accel_hold_t;
+accel_status_t accel_card_hold(accel_manager_t *manager, uint32_t card, accel_hold_t **out_hold,
+                               accel_error_t *error);
+// May outlive the manager. NULL: nothing.
+void accel_hold_release(accel_hold_t *hold);
 // Plants a fault on a simulated card: `kind` by name, the argument as accel_inject_help tells.
 // NOT_FOUND: no such kind.
 accel_status_t accel_card_inject(accel_manager_t *manager, uint32_t card, const char *kind,
