@@ -290,6 +290,7 @@ int main(int argc, char **argv) {
     cli_list_t operands = {0};
     options_t options = {
         .cards = 1, .max_clients = 256, .profile = "host", .engine = "fast", .socket_mode = "0666"};
+    cli_guard_streams();
     arena_init(&arena);
     cli_result_t parsed =
         cli_parse(&program_info, argc, argv, &arena, stdout, stderr, &options, &operands);
@@ -297,5 +298,5 @@ int main(int argc, char **argv) {
     if (parsed == CLI_GO_ON)
         code = start(&options);
     arena_deinit(&arena);
-    return code;
+    return cli_finish("accel-cardd", stdout, stderr, code);
 }

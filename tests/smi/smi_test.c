@@ -444,6 +444,24 @@ static void exit_codes_tell(void **state) {
     assert_int_equal(run(f, "wach"), 2);
     assert_non_null(strstr(f->err, "there is no command 'wach'; did you mean 'watch'?"));
     assert_int_equal(run(f, "events now"), 2);
+    static const char *const senseless[][2] = {
+        {"-L --reset -i 0", "accel-smi: --list and --reset: one at a time\n"},
+        {"--reset --power-limit=40 -i 0", "--reset and --power-limit: one at a time"},
+        {"processes --reset -i 0", "--reset and processes: one at a time"},
+        {"-d POWER", "--display goes with --query"},
+        {"-L -c 2", "--count goes with --loop"},
+        {"--follow -L", "--follow and --since go with events"},
+        {"events --format=csv", "no --format=csv of events"},
+        {"watch --format=json", "no --format=json of watch"},
+        {"--reset -i 0 -l 1", "no --loop or --count of --reset"},
+        {"--node=copy", "--node goes with --reset=node"},
+        {"inject hang copy 3 -i 0", "one word too many: 3"},
+    };
+    for (size_t i = 0; i < COUNT_OF(senseless); i++) {
+        assert_int_equal(run(f, senseless[i][0]), 2);
+        assert_non_null(strstr(f->err, senseless[i][1]));
+    }
+    assert_int_equal(f->fake.cards[0].n_resets, 0);
     assert_int_equal(run(f, "-l -1"), 2);
     f->fake.ended = true;
     assert_int_equal(run(f, "-q"), SMI_EXIT_LOST);

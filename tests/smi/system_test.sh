@@ -72,6 +72,15 @@ fi
 
 expect 0 "(UUID: ACC-00000002-0000-8acc-8000-000000000001)" -L -i ACC-00000002
 
+# What cannot be written is an error; a closed output is no place for the socket.
+for redirection in ">/dev/full" ">&-"; do
+    if sh -c "'$smi' -q $redirection" 2>"$work/out" || ! grep -q "cannot write the output" "$work/out"; then
+        echo "accel-smi -q $redirection succeeded, or said nothing:"
+        cat "$work/out"
+        failures=$((failures + 1))
+    fi
+done
+
 # What an administrator does is seen by all, in numbers and in events.
 expect 0 "Card 1: planted ecc-single." inject ecc-single 0x100000 -i 1
 until_true sh -c "'$smi' -i 1 --query-card=ecc.errors.corrected --format=csv,noheader | grep -qx 1" ||

@@ -56,7 +56,7 @@ static int show(const char *path, const options_t *options) {
     if (options->code)
         objdump_code(&image, stdout);
     file_map_close(&file);
-    return fflush(stdout) == 0 ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
+    return CLI_EXIT_OK;
 }
 
 int main(int argc, char **argv) {
@@ -64,6 +64,7 @@ int main(int argc, char **argv) {
     options_t options = {0};
     cli_list_t operands;
     int code = CLI_EXIT_OK;
+    cli_guard_streams();
     arena_init(&arena);
     cli_result_t parsed =
         cli_parse(&program, argc, argv, &arena, stdout, stderr, &options, &operands);
@@ -72,5 +73,5 @@ int main(int argc, char **argv) {
     else if (parsed == CLI_WRONG)
         code = CLI_EXIT_USAGE;
     arena_deinit(&arena);
-    return code;
+    return cli_finish("accel-objdump", stdout, stderr, code);
 }

@@ -36,7 +36,7 @@ static void describe_health(card_t *card) {
 // A client that only looks, as this one, is no user of the card.
 static bool is_user(const accel_process_t *process) {
     return process->contexts != 0 || process->memory_bytes != 0 || process->host_bytes != 0 ||
-           process->submissions != 0;
+           process->submissions != 0 || process->holds;
 }
 
 static accel_status_t look_at_processes(smi_t *smi, uint32_t index, card_t *card,

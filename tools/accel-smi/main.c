@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "tools/accel-smi/smi.h"
+#include "tools/common/cli.h"
 
 static accel_status_t open_manager(void *user, const char *socket, accel_manager_t **out_manager,
                                    accel_error_t *error) {
@@ -56,6 +57,7 @@ static int run(void *user, char *const *argv) {
 }
 
 int main(int argc, char **argv) {
+    cli_guard_streams();
     smi_world_t world = {
         .out = stdout,
         .err = stderr,

@@ -218,23 +218,45 @@ static int select_cards(smi_t *smi) {
 
 typedef int (*show_t)(smi_t *smi);
 
-typedef enum repeat { AS_TOLD, BY_ITSELF, ONCE } repeat_t;
+enum {
+    TAKES_CSV = 1,     // --format=csv
+    TAKES_JSON = 2,    // --format=json
+    TAKES_LOOP = 4,    // --loop, --count
+    TAKES_TREE = 8,    // --display
+    TAKES_EVENTS = 16, // --follow, --since
+    REPEATS = 32,      // even without --loop
+    ONCE = 64,         // or minds --loop by itself
+};
 
-typedef struct command {
+// One at a time, by a word or by an option.
+typedef struct action {
     const char *name;
     show_t show;
     size_t max_operands;
-    repeat_t repeat;
-} command_t;
+    unsigned flags;
+} action_t;
 
-static const command_t commands[] = {
-    {"list", smi_show_list, 0, AS_TOLD},
-    {"watch", smi_show_watch, 0, BY_ITSELF},
-    {"processes", smi_show_processes, 0, AS_TOLD},
-    {"events", smi_show_events, 0, AS_TOLD},
-    {"hold", smi_hold, SIZE_MAX, ONCE},
+#define TABLES (TAKES_CSV | TAKES_JSON | TAKES_LOOP)
+
+static const action_t bare = {"the table", smi_show_table, 0, TAKES_LOOP};
+
+static const action_t commands[] = {
+    {"list", smi_show_list, 0, TABLES},
+    {"watch", smi_show_watch, 0, TAKES_LOOP | REPEATS},
+    {"processes", smi_show_processes, 0, TABLES},
+    {"events", smi_show_events, 0, TAKES_JSON | TAKES_LOOP | TAKES_EVENTS},
+    {"hold", smi_hold, SIZE_MAX, TAKES_LOOP | ONCE},
     {"inject", smi_inject, 2, ONCE},
 };
+
+// X(option, whether it is given in `o`, what it does, flags)
+#define ACTION_OPTIONS(X)                                                                          \
+    X("--list", o->list, smi_show_list, TABLES)                                                    \
+    X("--query", o->query, smi_show_tree, TABLES | TAKES_TREE)                                     \
+    X("--query-card", o->query_card != NULL, smi_show_query, TABLES)                               \
+    X("--query-processes", o->query_processes != NULL, smi_show_process_query, TABLES)             \
+    X("--reset", o->reset != NULL, smi_reset, ONCE)                                                \
+    X("--power-limit", o->power_limit >= 0, smi_power_limit, ONCE)
 
 static int unknown_command(const smi_t *smi, const char *name) {
     const char *names[COUNT_OF(commands)];
@@ -247,31 +269,91 @@ static int unknown_command(const smi_t *smi, const char *name) {
     return smi_usage(smi, "commands: list, watch, processes, events, hold, inject", "");
 }
 
-static show_t choose(const smi_t *smi) {
-    const options_t *o = &smi->options;
-    return o->list                               ? smi_show_list
-           : o->query_card != NULL               ? smi_show_query
-           : o->query_processes != NULL          ? smi_show_process_query
-           : o->query                            ? smi_show_tree
-           : o->reset != NULL                    ? smi_reset
-           : o->power_limit >= 0                 ? smi_power_limit
-           : smi->format.csv || smi->format.json ? smi_show_tree
-                                                 : smi_show_table;
+static const action_t *find_command(const char *name) {
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
 }
 
-static int loop(smi_t *smi, const command_t *command) {
+// False: said why.
+static bool add_action(const smi_t *smi, const action_t *action, action_t *out_action) {
+    if (out_action->show != NULL) {
+        fprintf(smi->world->err, "accel-smi: %s and %s: one at a time\n", out_action->name,
+                action->name);
+        return false;
+    }
+    *out_action = *action;
+    return true;
+}
+
+static int choose(smi_t *smi, const cli_list_t *operands, action_t *out_action) {
+    const options_t *o = &smi->options;
+    *out_action = (action_t){0};
+#define ADD_ACTION(option, given, show, flags)                                                     \
+    if ((given) && !add_action(smi, &(action_t){option, show, 0, flags}, out_action))              \
+        return CLI_EXIT_USAGE;
+    ACTION_OPTIONS(ADD_ACTION)
+#undef ADD_ACTION
+    if (operands->n_items > 0) {
+        const action_t *command = find_command(operands->items[0]);
+        if (command == NULL)
+            return unknown_command(smi, operands->items[0]);
+        if (!add_action(smi, command, out_action))
+            return CLI_EXIT_USAGE;
+        smi->operands = operands->items + 1;
+        smi->n_operands = operands->n_items - 1;
+    }
+    if (out_action->show == NULL && (smi->format.csv || smi->format.json))
+        *out_action = (action_t){"--query", smi_show_tree, 0, TABLES | TAKES_TREE};
+    else if (out_action->show == NULL)
+        *out_action = bare;
+    return CLI_EXIT_OK;
+}
+
+// What is given must have a meaning there.
+static int check_options(const smi_t *smi, const action_t *action) {
+    const options_t *o = &smi->options;
+    bool loops = o->loop > 0 || o->loop_ms != 0;
+    const struct {
+        bool wrong;
+        const char *text, *what;
+    } rules[] = {
+        {smi->n_operands > action->max_operands, "one word too many: ",
+         smi->n_operands > action->max_operands ? smi->operands[action->max_operands] : ""},
+        {smi->format.csv && (action->flags & TAKES_CSV) == 0, "no --format=csv of ", action->name},
+        {smi->format.json && (action->flags & TAKES_JSON) == 0, "no --format=json of ",
+         action->name},
+        {o->display != NULL && (action->flags & TAKES_TREE) == 0, "--display goes with --query",
+         ""},
+        {(o->follow || o->since != 0) && (action->flags & TAKES_EVENTS) == 0,
+         "--follow and --since go with events", ""},
+        {(loops || o->count != 0) && (action->flags & TAKES_LOOP) == 0, "no --loop or --count of ",
+         action->name},
+        {o->count != 0 && !loops && !o->follow && (action->flags & (REPEATS | ONCE)) == 0,
+         "--count goes with --loop", ""},
+        {o->node != NULL && o->reset == NULL, "--node goes with --reset=node", ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(rules); i++)
+        if (rules[i].wrong)
+            return smi_usage(smi, rules[i].text, rules[i].what);
+    return CLI_EXIT_OK;
+}
+
+static int loop(smi_t *smi, const action_t *action) {
     const options_t *o = &smi->options;
     uint64_t ms = o->loop_ms != 0 ? o->loop_ms : (uint64_t)(o->loop * 1000);
     arena_t turn, *whole = smi->arena;
-    bool again = command->repeat != ONCE && (ms != 0 || command->repeat == BY_ITSELF);
+    bool again = (action->flags & ONCE) == 0 && (ms != 0 || (action->flags & REPEATS) != 0);
     int code = CLI_EXIT_OK;
     if (ms == 0)
         ms = 1000;
     arena_init(&turn);
     for (uint64_t n = 1; code == CLI_EXIT_OK; n++) {
         smi->arena = &turn;
-        code = command->show(smi);
-        fflush(smi->world->out);
+        code = action->show(smi);
+        if (fflush(smi->world->out) != 0)
+            code = CLI_EXIT_FAILURE; // nobody reads on; said at the end
         smi->arena = whole;
         arena_reset(&turn);
         if (!again || n == o->count)
@@ -283,14 +365,7 @@ static int loop(smi_t *smi, const command_t *command) {
     return code;
 }
 
-static const command_t *find_command(const char *name) {
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
-static int connect_and(smi_t *smi, const command_t *command) {
+static int connect_and(smi_t *smi, const action_t *action) {
     accel_error_t error = {0};
     const char *socket = smi->options.socket != NULL ? smi->options.socket : smi->world->socket;
     accel_status_t status = smi->world->open(smi->world->user, socket, &smi->manager, &error);
@@ -298,7 +373,7 @@ static int connect_and(smi_t *smi, const command_t *command) {
         return smi_fail(smi, status, &error);
     int code = select_cards(smi);
     if (code == CLI_EXIT_OK)
-        code = loop(smi, command);
+        code = loop(smi, action);
     accel_manager_close(smi->manager);
     return code;
 }
@@ -313,18 +388,11 @@ static int go(smi_t *smi, const cli_list_t *operands) {
         return smi_usage(smi, "--loop: not a number of seconds up to a day", "");
     if (o->power_limit != -1 && !(o->power_limit > 0 && o->power_limit < 1e6))
         return smi_usage(smi, "--power-limit: not a number of watts", "");
-    const command_t by_options = {.show = choose(smi)};
-    const command_t *command = &by_options;
-    if (operands->n_items > 0) {
-        command = find_command(operands->items[0]);
-        if (command == NULL)
-            return unknown_command(smi, operands->items[0]);
-        smi->operands = operands->items + 1;
-        smi->n_operands = operands->n_items - 1;
-    }
-    if (smi->n_operands > command->max_operands)
-        return smi_usage(smi, "one word too many: ", smi->operands[command->max_operands]);
-    return connect_and(smi, command);
+    action_t action;
+    int code = choose(smi, operands, &action);
+    if (code == CLI_EXIT_OK)
+        code = check_options(smi, &action);
+    return code == CLI_EXIT_OK ? connect_and(smi, &action) : code;
 }
 
 int smi_run(const smi_world_t *world, int argc, char **argv) {
@@ -343,8 +411,6 @@ int smi_run(const smi_world_t *world, int argc, char **argv) {
         code = go(&smi, &operands);
     } else if (result == CLI_WRONG)
         code = CLI_EXIT_USAGE;
-    if (fflush(world->out) != 0 && code == CLI_EXIT_OK)
-        code = CLI_EXIT_FAILURE;
     arena_deinit(&arena);
-    return code;
+    return cli_finish("accel-smi", world->out, world->err, code);
 }

@@ -72,8 +72,9 @@ static int run(int argc, char **argv, arena_t *arena) {
 
 int main(int argc, char **argv) {
     arena_t arena;
+    cli_guard_streams();
     arena_init(&arena);
     int code = run(argc, argv, &arena);
     arena_deinit(&arena);
-    return code;
+    return cli_finish("accelc", stdout, stderr, code);
 }

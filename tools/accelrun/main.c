@@ -265,6 +265,7 @@ int main(int argc, char **argv) {
     diag_t diag;
     cli_list_t operands = {0};
     bool equal = true;
+    cli_guard_streams();
     arena_init(&arena);
     diag_init(&diag);
     run_t run = {.options = {.rtol = 1e-3, .atol = 1e-7, .repeat = 1, .top = 5, .device = "auto"},
@@ -284,8 +285,7 @@ int main(int argc, char **argv) {
             fprintf(stderr, "accelrun: %s\n", status_text(status));
         code = status == STATUS_OK && equal ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
     }
-    if (fflush(stdout) != 0 && code == CLI_EXIT_OK)
-        code = CLI_EXIT_FAILURE;
+    code = cli_finish("accelrun", stdout, stderr, code);
     diag_deinit(&diag);
     arena_deinit(&arena);
     return code;

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -412,4 +413,22 @@ static void print_help(const parser_t *parser) {
     fputs("\nExit codes: 0 success, 1 failure, 2 wrong usage.\n", out);
     if (program->epilogue != NULL)
         fprintf(out, "%s\n", program->epilogue);
+}
+
+// --- Begin and end ---
+
+void cli_guard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); // the lowest that is free: fd
+}
+
+int cli_finish(const char *program, FILE *out, FILE *err, int code) {
+    bool lost = ferror(out) != 0;
+    int why = fflush(out) != 0 ? errno : 0;
+    if (!lost && why == 0)
+        return code;
+    fprintf(err, "%s: cannot write the output%s%s\n", program, why != 0 ? ": " : "",
+            why != 0 ? strerror(why) : "");
+    return code == CLI_EXIT_OK ? CLI_EXIT_FAILURE : code;
 }

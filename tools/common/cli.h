@@ -63,6 +63,14 @@ typedef enum cli_result {
 cli_result_t cli_parse(const cli_program_t *program, int argc, char **argv, arena_t *arena,
                        FILE *out, FILE *err, void *values, cli_list_t *out_operands);
 
+// At the start of main: a standard stream that was closed becomes one that cannot be read or
+// written, so that no file or socket takes its place and is written to.
+void cli_guard_streams(void);
+
+// At the end of main: the exit code, which is a failure, said to `err`, if something written to
+// `out` got lost.
+int cli_finish(const char *program, FILE *out, FILE *err, int code);
+
 // Prints a mistake that the table cannot find, as cli_parse prints those that it finds.
 void cli_complain(const cli_program_t *program, FILE *err, const char *what);
 
