@@ -20,6 +20,9 @@ target_compile_options(
             -Wpointer-arith -Wwrite-strings -fno-common)
 if(NOT WIN32)
   target_compile_definitions(accel_flags INTERFACE _GNU_SOURCE)
+  # For libaccel.so, which exports accel_* only: what is in it is never replaced from outside.
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(accel_flags INTERFACE -fno-semantic-interposition)
 endif()
 if(ACCEL_SANITIZE)
   target_compile_options(accel_flags INTERFACE -fsanitize=${ACCEL_SANITIZE}
