@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/runtime_internal.h"
 #include "support/dtype.h"
@@ -96,4 +97,12 @@ void rt_text_add(rt_text_t *text, const char *format, ...) {
     va_end(args);
     if (length > 0)
         text->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+void rt_fail_in(accel_error_t *error, const char *what, const char *path) {
+    rt_text_t text = {0};
+    if (error == NULL)
+        return;
+    rt_text_add(&text, "%s %s: %s", what, path, error->text);
+    memcpy(error->text, text.text, text.length + 1);
 }

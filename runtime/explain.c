@@ -45,6 +45,7 @@ static const char *engine_text(uint8_t engine) {
 typedef struct culprit {
     const accel_module_t *module; // NULL: not known
     bool is_certain;              // else only the module is known
+    bool is_copy;                 // no program was launched in the lane
     uint64_t image_va, heap_refused, heap_limit;
     const char *node, *op; // of the program, or NULL
 } culprit_t;
@@ -82,9 +83,11 @@ static void find_node(culprit_t *culprit, const isa_fault_record_t *fault) {
     }
 }
 
-// The only module that was launched in the lane; NULL: there are several, or none.
-static const accel_module_t *only_module(accel_device_t *device, const rt_lane_t *lane) {
+// The only module that was launched in the lane; NULL: there are several, or none (*out_none).
+static const accel_module_t *only_module(accel_device_t *device, const rt_lane_t *lane,
+                                         bool *out_none) {
     const accel_module_t *found = NULL;
+    *out_none = false;
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
         const accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
         for (list_node_t *n = module->instances.next; n != &module->instances; n = n->next) {
@@ -95,6 +98,7 @@ static const accel_module_t *only_module(accel_device_t *device, const rt_lane_t
             found = module;
         }
     }
+    *out_none = found == NULL;
     return found;
 }
 
@@ -104,7 +108,7 @@ static culprit_t culprit_of(accel_device_t *device, const rt_lane_t *lane,
     rt_lock(device);
     bool found = find_launch(device, fault->launch, &culprit);
     if (!found)
-        culprit.module = only_module(device, lane);
+        culprit.module = only_module(device, lane, &culprit.is_copy);
     rt_unlock(device);
     if (found)
         find_node(&culprit, fault);
@@ -203,7 +207,7 @@ accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
         return lost_by_event(error);
     culprit_t culprit = culprit_of(device, lane, &fault);
     rt_text_t text = {0};
-    rt_text_add(&text, "the program ");
+    rt_text_add(&text, culprit.is_copy ? "the copy " : "the program ");
     if (culprit.module != NULL && culprit.node == NULL)
         rt_text_add(&text, "%s ", culprit.module->program->path);
     rt_text_add(&text, "failed");

@@ -32,22 +32,23 @@ static void find_data(accel_module_t *module) {
 }
 
 // Through a binding that nobody but the copy sees.
-static status_t fill_image(accel_module_t *module, accel_stream_t *via, const void *copy) {
+static accel_status_t fill_image(accel_module_t *module, accel_stream_t *via, const void *copy,
+                                 accel_error_t *error) {
     accel_device_t *device = module->device;
     rt_range_t range;
-    RETURN_IF_ERROR(rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, module->image_bytes, &range));
+    status_t status = rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, module->image_bytes, &range);
+    if (status != STATUS_OK)
+        return rt_fail_device(device, error, status, "no card memory for the program");
     uint64_t from = rt_host_va(device, copy, module->image_bytes);
-    status_t status = rt_stream_copy(via, range.va, from, module->image_bytes, true);
-    if (status == STATUS_OK)
-        status = (status_t)rt_stream_wait(via, via->point, UINT64_MAX, NULL);
-    if (status != STATUS_OK) {
+    accel_status_t result = rt_stream_move(via, range.va, from, module->image_bytes, error);
+    if (result != ACCEL_OK) {
         rt_range_free(device, &range);
-        return status;
+        return result;
     }
     (void)rt_unbind(device, range.va);
     rt_va_give(device, range.va);
     module->image_bo = range.bo;
-    return STATUS_OK;
+    return ACCEL_OK;
 }
 
 accel_status_t rt_image_load(accel_module_t *module, accel_stream_t *via, accel_error_t *error) {
@@ -59,12 +60,11 @@ accel_status_t rt_image_load(accel_module_t *module, accel_stream_t *via, accel_
     // Relocations are in writable segments only, so the address does not matter yet.
     status_t status =
         isa_image_load(&module->program->image, ISA_VA_IMAGE, copy, module->image_bytes, &reason);
-    if (status == STATUS_OK)
-        status = fill_image(module, via, copy);
+    accel_status_t result = status == STATUS_OK
+                                ? fill_image(module, via, copy, error)
+                                : rt_fail_device(module->device, error, status, reason);
     accel_host_free(module->device, copy);
-    return status == STATUS_OK ? ACCEL_OK
-                               : rt_fail_device(module->device, error, status,
-                                                *reason != 0 ? reason : "cannot load the program");
+    return result;
 }
 
 void rt_image_unload(accel_module_t *module) {

@@ -122,40 +122,45 @@ status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, uint
 }
 
 // Through a piece of memory that both see: the card's own is not mapped into processes.
-static status_t upload(accel_device_t *device, accel_stream_t *stream, uint64_t to,
-                       const uint8_t *data, uint64_t bytes) {
+static accel_status_t upload(accel_device_t *device, accel_stream_t *stream, uint64_t to,
+                             const uint8_t *data, uint64_t bytes, accel_error_t *error) {
     uint64_t chunk = bytes < UPLOAD_BYTES ? bytes : UPLOAD_BYTES;
+    accel_status_t result = ACCEL_OK;
     void *staging;
-    accel_status_t result = accel_host_alloc(device, (size_t)chunk, &staging, NULL);
-    if (result != ACCEL_OK)
-        return (status_t)result;
+    RT_TRY(accel_host_alloc(device, (size_t)chunk, &staging, error));
     uint64_t from = rt_host_va(device, staging, chunk);
     for (uint64_t at = 0; at < bytes && result == ACCEL_OK; at += chunk) {
         chunk = bytes - at < chunk ? bytes - at : chunk;
         memcpy(staging, data + at, (size_t)chunk);
-        status_t status = rt_stream_copy(stream, to + at, from, chunk, true);
-        result = status == STATUS_OK ? rt_stream_wait(stream, stream->point, UINT64_MAX, NULL)
-                                     : (accel_status_t)status;
+        result = rt_stream_move(stream, to + at, from, chunk, error);
     }
     accel_host_free(device, staging);
-    return (status_t)result;
+    return result;
 }
 
-status_t rt_card_copy(accel_device_t *device, accel_stream_t *stream, const void *data,
-                      uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range) {
+static status_t bind_again(accel_device_t *device, rt_span_t where, rt_range_t *range) {
+    RETURN_IF_ERROR(rt_unbind(device, range->va));
+    rt_va_give(device, range->va);
+    range->va = 0;
+    return range_bind(device, where, 0, 0, range);
+}
+
+accel_status_t rt_card_copy(accel_device_t *device, accel_stream_t *stream, const void *data,
+                            uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range,
+                            accel_error_t *error) {
     // Writable somewhere while it is filled, then where and how it is wanted.
-    RETURN_IF_ERROR(rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, bytes, out_range));
-    status_t status = upload(device, stream, out_range->va, data, bytes);
-    if (status == STATUS_OK)
-        status = rt_unbind(device, out_range->va);
-    if (status == STATUS_OK) {
-        rt_va_give(device, out_range->va);
-        out_range->va = 0;
-        status = range_bind(device, (rt_span_t){first, end}, 0, 0, out_range);
-    }
+    status_t status = rt_card_alloc(device, ISA_VA_IO, ISA_VA_END, bytes, out_range);
     if (status != STATUS_OK)
+        return rt_fail_device(device, error, status, "no card memory for the weights");
+    accel_status_t result = upload(device, stream, out_range->va, data, bytes, error);
+    if (result == ACCEL_OK) {
+        status = bind_again(device, (rt_span_t){first, end}, out_range);
+        if (status != STATUS_OK)
+            result = rt_fail_device(device, error, status, "cannot map the weights");
+    }
+    if (result != ACCEL_OK)
         rt_range_free(device, out_range);
-    return status;
+    return result;
 }
 
 void rt_range_free(accel_device_t *device, rt_range_t *range) {

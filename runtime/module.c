@@ -6,16 +6,19 @@
 #include "runtime/runtime_internal.h"
 
 // Read where the file is mapped, or, where the driver cannot pin that, copied to the card once.
-static status_t load_weights(accel_module_t *module, accel_stream_t *via) {
+static accel_status_t load_weights(accel_module_t *module, accel_stream_t *via,
+                                   accel_error_t *error) {
     const isa_image_t *image = &module->program->image;
     if (image->weights == NULL)
-        return STATUS_OK;
+        return ACCEL_OK;
     status_t status = rt_pin(module->device, image->weights, image->weights_bytes, 0,
                              ISA_VA_WEIGHTS, ISA_VA_HEAP, &module->weights);
-    if (status != STATUS_UNSUPPORTED)
-        return status;
-    return rt_card_copy(module->device, via, image->weights, image->weights_bytes, ISA_VA_WEIGHTS,
-                        ISA_VA_HEAP, &module->weights);
+    if (status == STATUS_UNSUPPORTED)
+        return rt_card_copy(module->device, via, image->weights, image->weights_bytes,
+                            ISA_VA_WEIGHTS, ISA_VA_HEAP, &module->weights, error);
+    return status == STATUS_OK
+               ? ACCEL_OK
+               : rt_fail_device(module->device, error, status, "cannot map the weights");
 }
 
 static accel_status_t check_fit(const accel_device_t *device, const accel_program_t *program,
@@ -50,9 +53,7 @@ static accel_status_t load_parts(accel_module_t *module, accel_stream_t *via,
                                  accel_error_t *error) {
     rt_instance_t *instance;
     RT_TRY(rt_image_load(module, via, error));
-    status_t status = load_weights(module, via);
-    if (status != STATUS_OK)
-        return rt_fail_device(module->device, error, status, "cannot map the weights");
+    RT_TRY(load_weights(module, via, error));
     RT_TRY(rt_instance_create(module, &instance, error));
     instance->own = *via;
     *via = (accel_stream_t){.device = module->device};
@@ -89,6 +90,7 @@ accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *
     module->n_stats = 1 + (module->options.node_stats ? accel_program_n_nodes(program) : 0);
     accel_status_t result = load(module, error);
     if (result != ACCEL_OK) {
+        rt_fail_in(error, "cannot load", program->path);
         accel_module_unload(module);
         return result;
     }

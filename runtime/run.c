@@ -118,11 +118,8 @@ static accel_status_t fetch_heap(rt_instance_t *instance, rt_place_t *place, uin
                                  uint64_t bytes, accel_error_t *error) {
     RT_TRY(need_staging(instance, place, bytes, error));
     uint64_t to = rt_host_va(instance->module->device, place->staging, bytes);
-    status_t status = rt_stream_copy(&instance->own, to, va, bytes, true);
-    if (status != STATUS_OK)
-        return rt_fail_device(instance->module->device, error, status, "cannot fetch an output");
     place->host = place->staging;
-    return rt_stream_wait(&instance->own, instance->own.point, UINT64_MAX, error);
+    return rt_stream_move(&instance->own, to, va, bytes, error);
 }
 
 static accel_status_t fetch(rt_instance_t *instance, uint32_t index, accel_tensor_t *tensor,

@@ -17,6 +17,8 @@
 
 accel_status_t rt_fail(accel_error_t *error, accel_status_t status, const char *format, ...)
     PRINTF_LIKE(3, 4);
+// Puts "what path: " before a text that is there; status and reason stay.
+void rt_fail_in(accel_error_t *error, const char *what, const char *path);
 // With the driver's reason appended; `status` is not OK.
 accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char *what);
 // A text that is put together in the frame, cut off where an error's would be: who reports a want
@@ -127,9 +129,10 @@ status_t rt_card_alloc(accel_device_t *device, uint64_t first, uint64_t end, uin
 // and ACCEL_FROM_USER_MAY_COPY is not in `flags`.
 status_t rt_pin(accel_device_t *device, const void *memory, uint64_t bytes, uint32_t flags,
                 uint64_t first, uint64_t end, rt_range_t *out_range);
-// Card memory with a copy of `data`, bound to be read. Waits for the stream.
-status_t rt_card_copy(accel_device_t *device, struct accel_stream *stream, const void *data,
-                      uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range);
+// Card memory with a copy of `data`, bound to be read; by rt_stream_move.
+accel_status_t rt_card_copy(accel_device_t *device, struct accel_stream *stream, const void *data,
+                            uint64_t bytes, uint64_t first, uint64_t end, rt_range_t *out_range,
+                            accel_error_t *error);
 // Undoes each of them; harmless on an empty range.
 void rt_range_free(accel_device_t *device, rt_range_t *range);
 // Device address of host memory from accel_host_alloc, or 0.
@@ -209,6 +212,11 @@ status_t rt_stream_submit(accel_stream_t *stream, accel_req_submit_t *request, u
                           bool wait);
 status_t rt_stream_copy(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
                         bool wait);
+// A copy that a call of the user's needs and he knows nothing of, in a stream with no other work on
+// its way; waited for. A context that the card took meanwhile is replaced and the copy made again,
+// once.
+accel_status_t rt_stream_move(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
+                              accel_error_t *error);
 // Waits for a point of the present lane; a lost one is explained and replaced.
 accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t timeout_ns,
                               accel_error_t *error);

@@ -100,6 +100,33 @@ accel_status_t rt_stream_wait(accel_stream_t *stream, uint64_t point, uint64_t t
     return is_lost && result != ACCEL_TIMEOUT ? replace_lane(stream, result, error) : result;
 }
 
+// --- Copies of the runtime's own ---
+
+// Nothing of the caller's was in the context, and what was copied from is still as it was. Memory
+// with an error (ECC) is not: that is told, since more than this copy may lie in it.
+static bool may_move_again(accel_lost_t why) {
+    return why == ACCEL_LOST_BY_HANG || why == ACCEL_LOST_BY_CARD_ERROR ||
+           why == ACCEL_LOST_BY_RESET;
+}
+
+static accel_status_t move_once(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
+                                accel_error_t *error) {
+    status_t status = rt_stream_copy(stream, to, from, bytes, true);
+    if (status != STATUS_OK)
+        return rt_stream_failed(stream, status, "cannot copy", error);
+    return rt_stream_wait(stream, stream->point, UINT64_MAX, error);
+}
+
+accel_status_t rt_stream_move(accel_stream_t *stream, uint64_t to, uint64_t from, uint64_t bytes,
+                              accel_error_t *error) {
+    accel_error_t own;
+    accel_error_t *why = error != NULL ? error : &own;
+    accel_status_t result = move_once(stream, to, from, bytes, why);
+    if (result == ACCEL_CONTEXT_LOST && may_move_again(why->lost))
+        result = move_once(stream, to, from, bytes, why);
+    return result;
+}
+
 // --- The public side ---
 
 accel_status_t rt_stream_check(const accel_stream_options_t *options, accel_error_t *error) {

@@ -256,6 +256,8 @@ typedef struct accel_module_options {
 // (its data, stacks, heap, arguments, counters) there is once for each stream that launched it and
 // each thread in accel_run at the same time; made on demand, kept until the stream or module goes.
 // `options` may be NULL. `program` must stay open. MISMATCH: it was compiled for another profile.
+// CONTEXT_LOST: the card dropped the copy to it twice, or for good, as the error's `lost` says; load
+// it again.
 accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *program,
                                  const accel_module_options_t *options, accel_module_t **out_module,
                                  accel_error_t *error);
