@@ -121,23 +121,6 @@ static status_t submit_once(accel_device_t *device, rt_lane_t *lane, accel_req_s
     return done >= 1 ? STATUS_OK : status;
 }
 
-status_t rt_lane_submit(accel_device_t *device, rt_lane_t *lane, uint64_t point,
-                        accel_req_submit_t *request, uint32_t flags, uint64_t *reached) {
-    for (;;) {
-        status_t status = submit_once(device, lane, request, flags, reached);
-        if (status != STATUS_BUSY)
-            return status;
-        status = wait_point(device, lane, point, RETRY_NS); // for some work to end
-        if (status != STATUS_OK && status != STATUS_TIMEOUT && status != STATUS_SUSPENDED)
-            return status;
-        if (status == STATUS_SUSPENDED) { // nothing ends before it has its memory
-            accel_status_t result = rt_lane_wait(device, lane, point, RETRY_NS, NULL);
-            if (result != ACCEL_OK && result != ACCEL_TIMEOUT)
-                return (status_t)result;
-        }
-    }
-}
-
 // --- Suspended launches ---
 
 // The launch that a suspended lane waits in: the first that is not done. NULL: all are.
@@ -226,6 +209,35 @@ static void look_after_all(accel_device_t *device) {
     while ((lane = next_growing(device, round)) != NULL) {
         (void)go_on(device, lane);
         rt_lane_release(device, lane);
+    }
+}
+
+// --- Submission ---
+
+// Until some work of the client's may have ended. What holds all of it up may be a launch that
+// waits for memory in a lane that nobody waits for. Going on with one is itself a submission, but
+// needs no place among the client's: it does not look after others meanwhile.
+static status_t wait_for_room(accel_device_t *device, rt_lane_t *lane, uint64_t point,
+                              uint32_t flags) {
+    status_t status = wait_point(device, lane, point, RETRY_NS);
+    if (status == STATUS_SUSPENDED)
+        return go_on(device, lane);
+    if (status != STATUS_OK && status != STATUS_TIMEOUT)
+        return status;
+    if ((flags & ACCEL_SUBMIT_RESUME) == 0)
+        look_after_all(device);
+    return STATUS_OK;
+}
+
+status_t rt_lane_submit(accel_device_t *device, rt_lane_t *lane, uint64_t point,
+                        accel_req_submit_t *request, uint32_t flags, uint64_t *reached) {
+    uint64_t until = point;
+    for (;;) {
+        status_t status = submit_once(device, lane, request, flags, reached);
+        if (status != STATUS_BUSY)
+            return status;
+        RETURN_IF_ERROR(wait_for_room(device, lane, until, flags));
+        until = point + 1; // by others' work, if its own has ended: the time passes
     }
 }
 

@@ -308,8 +308,12 @@ accel_status_t accel_module_node_stats(accel_module_t *module, uint32_t node,
 
 // --- Streams: work in order, without waiting for it ---
 
+// Launches and copies that may be under way at a time, of all streams of a device together.
+#define ACCEL_MAX_QUEUED 1024
+
 // Works of different streams overlap: copies with launches, and launches take turns. `options` may
-// be NULL. LIMIT: the share is not left on this card.
+// be NULL. LIMIT: the share is not left on this card. Calls that put work into a
+// stream do not wait for it; but while ACCEL_MAX_QUEUED are under way, they wait until some end.
 accel_status_t accel_stream_create(accel_device_t *device, const accel_stream_options_t *options,
                                    accel_stream_t **out_stream, accel_error_t *error);
 // Waits for its work.
