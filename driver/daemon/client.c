@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients: who they are, how many there may be, and the connections bound to them.
+// Clients: who they are, and the connections bound to them.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,38 +25,13 @@ static void read_name(pid_t pid, char *out_name, size_t bytes) {
             out_name[i] = out_name[i] == '\n' ? 0 : '?';
 }
 
-static status_t identify(int fd, daemon_client_t *client) {
-    struct ucred peer;
-    socklen_t bytes = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0 || bytes != sizeof peer)
-        return STATUS_DENIED;
-    client->pid = peer.pid;
-    client->uid = peer.uid;
-    read_name(peer.pid, client->name, sizeof client->name);
-    return STATUS_OK;
-}
-
-// --- How many ---
-
-// One process gets no more than a quarter of the places.
-static bool process_has_room(const daemon_server_t *server, pid_t pid) {
-    uint32_t n = 0, limit = server->options.max_clients / 4;
-    for (const list_node_t *node = server->clients.next; node != &server->clients;
-         node = node->next) {
-        const daemon_client_t *client = CONTAINER_OF(node, daemon_client_t, link);
-        n += client->pid == pid;
-    }
-    return n < (limit < 4 ? 4 : limit);
-}
+// --- Places ---
 
 // The place is taken before the client is made, and given back after it is gone.
 static status_t take_place(daemon_server_t *server, daemon_client_t *client) {
     (void)pthread_mutex_lock(&server->mutex);
-    uint32_t *count = client->is_monitor ? &server->n_monitors : &server->n_clients;
-    uint32_t limit = client->is_monitor ? DAEMON_MAX_MONITORS : server->options.max_clients;
-    bool ok = *count < limit && process_has_room(server, client->pid) && !server->stopping;
+    bool ok = !server->stopping && daemon_may_open(server, &client->peer, client->is_monitor);
     if (ok) {
-        ++*count;
         client->number = ++server->last_client;
         list_push_back(&server->clients, &client->link);
     }
@@ -66,7 +41,6 @@ static status_t take_place(daemon_server_t *server, daemon_client_t *client) {
 
 static void give_place(daemon_server_t *server, daemon_client_t *client) {
     (void)pthread_mutex_lock(&server->mutex);
-    --*(client->is_monitor ? &server->n_monitors : &server->n_clients);
     list_remove(&client->link);
     (void)pthread_mutex_unlock(&server->mutex);
 }
@@ -76,8 +50,8 @@ static void give_place(daemon_server_t *server, daemon_client_t *client) {
 static status_t open_rm(daemon_client_t *client) {
     const daemon_options_t *options = &client->server->options;
     rm_client_options_t rm = {
-        .pid = (uint64_t)client->pid,
-        .is_admin = client->uid == 0 || client->uid == client->server->uid,
+        .pid = (uint64_t)client->peer.pid,
+        .is_admin = client->peer.is_admin,
         .memory_limit = options->client_memory,
         .host_limit = options->client_host_memory,
         .is_lazy = true,
@@ -107,8 +81,10 @@ static status_t client_new(daemon_connection_t *connection, const accel_socket_h
     client->server = server;
     client->card = &server->cards[hello->card];
     client->is_monitor = hello->mode == ACCEL_SOCKET_MONITOR;
-    status_t status = identify(connection->fd, client);
-    bool placed = status == STATUS_OK && (status = take_place(server, client)) == STATUS_OK;
+    client->peer = connection->peer;
+    read_name(client->peer.pid, client->name, sizeof client->name);
+    status_t status = take_place(server, client);
+    bool placed = status == STATUS_OK;
     if (placed)
         status = open_rm(client);
     if (status != STATUS_OK) {
@@ -135,8 +111,8 @@ static status_t open_client(daemon_connection_t *connection, const accel_socket_
     (void)pthread_mutex_unlock(&server->mutex);
     if (!client->is_monitor)
         daemon_log(&server->log, "client %llu (%s, process %ld, user %lu) opened card %u",
-                   (unsigned long long)client->number, client->name, (long)client->pid,
-                   (unsigned long)client->uid, client->card->index);
+                   (unsigned long long)client->number, client->name, (long)client->peer.pid,
+                   (unsigned long)client->peer.uid, client->card->index);
     return STATUS_OK;
 }
 
@@ -153,16 +129,15 @@ static daemon_client_t *find_token(daemon_server_t *server, const uint64_t *toke
 
 static status_t join_client(daemon_connection_t *connection, const accel_socket_hello_t *hello) {
     daemon_server_t *server = connection->server;
-    daemon_client_t who;
+    const daemon_peer_t *peer = &connection->peer;
     status_t status = STATUS_OK;
     if (hello->card != 0)
         return STATUS_INVALID;
-    RETURN_IF_ERROR(identify(connection->fd, &who));
     (void)pthread_mutex_lock(&server->mutex);
     daemon_client_t *client = find_token(server, hello->token);
     if (client == NULL || LOAD_ACQUIRE(&client->is_over) != 0)
         status = STATUS_NOT_FOUND;
-    else if (client->pid != who.pid || client->uid != who.uid)
+    else if (client->peer.pid != peer->pid || client->peer.uid != peer->uid)
         status = STATUS_DENIED;
     else if (client->n_connections >= ACCEL_SOCKET_MAX_CONNECTIONS)
         status = STATUS_LIMIT;

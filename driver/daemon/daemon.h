@@ -75,7 +75,7 @@ typedef struct daemon_options {
     uint64_t host_memory;                       // bytes, of all clients together
 } daemon_options_t;
 
-#define DAEMON_MAX_MONITORS     16u
+#define DAEMON_MAX_MONITORS     64u
 #define DAEMON_MAX_HOST_BUFFERS 4096u  // of a client: each is a mapping, and of those the
 #define DAEMON_ALL_HOST_BUFFERS 32768u // process may have 65530
 
@@ -90,12 +90,26 @@ typedef struct daemon_server {
     pthread_mutex_t mutex;
     pthread_cond_t idle; // no connection is left
     list_node_t clients, connections;
-    uint32_t n_clients, n_monitors, n_connections;
+    uint32_t n_connections;
     uint64_t last_connection, last_client;
     uint64_t host_bytes; // of all clients
     uint32_t n_host;
     bool stopping;
 } daemon_server_t;
+
+// --- places.c: how many there may be, and whose ---
+
+// Who is at the other end, as the kernel says.
+typedef struct daemon_peer {
+    pid_t pid;
+    uid_t uid;
+    bool is_admin;
+} daemon_peer_t;
+
+status_t daemon_peer_read(const daemon_server_t *server, int fd, daemon_peer_t *out_peer);
+// Under the server's lock: whether there is a place left for one more of `peer`'s.
+bool daemon_may_connect(const daemon_server_t *server, const daemon_peer_t *peer);
+bool daemon_may_open(const daemon_server_t *server, const daemon_peer_t *peer, bool is_monitor);
 
 // --- client.c: clients, and the connections bound to them ---
 
@@ -115,8 +129,7 @@ typedef struct daemon_client {
     uint32_t n_connections; // under the server's lock; the last one frees the client
     bool is_monitor;
     uint32_t is_over; // atomic
-    pid_t pid;
-    uid_t uid;
+    daemon_peer_t peer;
     char name[16];
 
     pthread_mutex_t mutex; // what follows, and handles of host buffers coming and going
@@ -129,6 +142,7 @@ typedef struct daemon_connection {
     list_node_t link;
     daemon_server_t *server;
     daemon_client_t *client; // NULL before its hello
+    daemon_peer_t peer;
     uint64_t number;
     int fd;
     // A message and its answer. Only what is used is ever touched.

@@ -41,7 +41,7 @@ static const cli_option_t option_table[] = {
     OPTION(0, "socket-mode", CLI_TEXT, socket_mode, "MODE", NULL,
            "who may connect, in octal (default 0666)"),
     OPTION(0, "max-clients", CLI_U64, max_clients, "N", NULL,
-           "open at a time (default 256); one process gets a quarter at most"),
+           "open at a time (default 256); a process gets a quarter at most, a user half"),
     OPTION(0, "client-memory", CLI_TEXT, client_memory, "BYTES", NULL,
            "card memory of a client (default: all)"),
     OPTION(0, "client-host-memory", CLI_TEXT, client_host_memory, "BYTES", NULL,

@@ -85,11 +85,6 @@ void daemon_server_stop(daemon_server_t *server) {
 
 // --- Connections ---
 
-// Under the lock. Each has a thread; one process may not take them all.
-static bool may_connect(const daemon_server_t *server) {
-    return server->n_connections < 4 * server->options.max_clients + 64 && !server->stopping;
-}
-
 static status_t start_thread(daemon_connection_t *connection) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -101,7 +96,7 @@ static status_t start_thread(daemon_connection_t *connection) {
     return ok ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-// Takes the descriptor when it succeeds.
+// Each has a thread. Takes the descriptor when it succeeds.
 static status_t connect_client(daemon_server_t *server, int fd) {
     daemon_connection_t *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
@@ -109,8 +104,10 @@ static status_t connect_client(daemon_server_t *server, int fd) {
     connection->server = server;
     connection->fd = fd;
     list_init(&connection->link);
+    status_t status = daemon_peer_read(server, fd, &connection->peer);
     (void)pthread_mutex_lock(&server->mutex);
-    status_t status = may_connect(server) ? STATUS_OK : STATUS_LIMIT;
+    if (status == STATUS_OK && (server->stopping || !daemon_may_connect(server, &connection->peer)))
+        status = STATUS_LIMIT;
     if (status == STATUS_OK) {
         connection->number = ++server->last_connection;
         status = watch(server, fd, EPOLLRDHUP | EPOLLONESHOT, connection->number);
@@ -134,7 +131,12 @@ static void refuse(daemon_server_t *server, int fd, status_t status) {
         .n_cards = server->options.n_cards,
         .uapi_version = ACCEL_UAPI_VERSION,
     };
+    uint8_t hello;
     (void)send(fd, &welcome, sizeof welcome, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // A hello left unread would reach the client as an error, before the answer.
+    (void)shutdown(fd, SHUT_RD);
+    while (recv(fd, &hello, sizeof hello, MSG_DONTWAIT) > 0)
+        continue;
     (void)close(fd);
     daemon_log(&server->log, "a client was refused: %s", status_text(status));
 }

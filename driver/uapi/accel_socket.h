@@ -62,7 +62,8 @@ typedef struct accel_socket_welcome {
     uint32_t version; // the daemon's; MISMATCH: it speaks no other
     uint32_t bytes;   // of this struct
     // STATUS_*. NOT_FOUND: no such card, or no such client; DENIED: a client of another process;
-    // LIMIT: too many clients, or connections of one; MISMATCH: version.
+    // LIMIT: no place for more connections, clients or monitors of this process or user, or
+    // connections of this client; MISMATCH: version.
     uint32_t status;
     uint32_t card;
     uint32_t n_cards;

@@ -168,9 +168,9 @@ accel_socket_hello_t wire_hello(uint32_t mode, uint32_t card) {
 
 uint32_t wire_greet(wire_t *wire, const accel_socket_hello_t *hello) {
     wire->got_fd = -1;
-    if (!wire_send(wire, hello, sizeof *hello) ||
-        wire_receive(wire, &wire->welcome, sizeof wire->welcome) != sizeof wire->welcome)
-        return UINT32_MAX;
+    (void)wire_send(wire, hello, sizeof *hello); // who is refused at once may find the daemon gone,
+    if (wire_receive(wire, &wire->welcome, sizeof wire->welcome) != sizeof wire->welcome)
+        return UINT32_MAX; // but never its answer
     return wire->welcome.status;
 }
 

@@ -92,7 +92,7 @@ static void stop(daemon_t *d) {
 
 static bool is_empty(daemon_server_t *server) {
     (void)pthread_mutex_lock(&server->mutex);
-    bool result = server->n_connections == 0 && server->n_clients == 0 && server->n_monitors == 0 &&
+    bool result = server->n_connections == 0 && list_is_empty(&server->clients) &&
                   server->n_host == 0 && server->host_bytes == 0;
     (void)pthread_mutex_unlock(&server->mutex);
     return result;
