@@ -61,11 +61,6 @@ static status_t start(rm_card_t *card) {
     return STATUS_OK;
 }
 
-static void free_jobs(rm_card_t *card) {
-    for (list_node_t *node; (node = list_pop_front(&card->idle)) != NULL;)
-        rm_free(card, LIST_OWNER(node, rm_job_t, link), sizeof(rm_job_t));
-}
-
 static void stop_irq(rm_card_t *card) {
     card->port->ops->irq_disable(card->port);
     card->port->ops->irq_sync(card->port);
@@ -84,7 +79,8 @@ void rm_card_stop(rm_card_t *card) {
         rm_mem_deinit(card);
     if (card->ready >= 6)
         hw_stop(card->hw);
-    free_jobs(card);
+    if (card->ready >= 3)
+        rm_jobs_free(card);
     if (card->ready >= 4)
         port->ops->event_deinit(port, &card->progress);
     if (card->ready >= 3)

@@ -83,6 +83,7 @@ void rm_client_close(rm_client_t *client) {
     list_remove(&client->link);
     card->n_clients--;
     rm_unspin(card);
+    rm_jobs_trim(card);
     rm_free(card, client->objects, client->capacity * sizeof(*client->objects));
     card->port->ops->mutex_deinit(card->port, &client->mutex);
     rm_free(card, client, sizeof *client);

@@ -17,8 +17,16 @@ uint64_t rm_context_card_cycles(const rm_context_t *context) {
     return LOAD_ACQUIRE(&descriptor->cycles);
 }
 
+// Under the spin: nothing will resume what is suspended.
+static void drop_suspended(rm_card_t *card, rm_context_t *context) {
+    if (context->suspended != NULL)
+        rm_job_keep(card, context->suspended);
+    context->suspended = NULL;
+}
+
 static void delist(rm_card_t *card, rm_context_t *context) {
     rm_spin(card);
+    drop_suspended(card, context);
     if (!list_is_empty(&context->link)) {
         list_remove(&context->link);
         context->client->contexts--;
@@ -124,6 +132,7 @@ void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
         return;
     context->state = ACCEL_CTX_LOST;
     context->reason = reason;
+    drop_suspended(card, context);
     if (fault != NULL)
         context->fault = *fault;
     rm_event(card, ACCEL_EVENT_CONTEXT_LOST, context->flight_node, context->client, reason,
@@ -148,7 +157,6 @@ void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
         card->nodes[ISA_NODE_COMPUTE].stop = true;
     rm_unspin(card);
     // What hangs is reset by the watchdog, so this ends in any case.
-    status_t status = rm_wait(card, is_idle, context, PORT_WAIT_FOREVER);
-    if (status != STATUS_OK)
-        card->port->ops->log(card->port, PORT_LOG_ERROR, (uint64_t)status, 0, 0);
+    while (rm_wait(card, is_idle, context, PORT_WAIT_FOREVER) != STATUS_OK)
+        continue;
 }

@@ -168,6 +168,7 @@ typedef struct rm_context {
     bool closing;
     bool holding; // the last in flight may be saved: a launch behind it would overwrite that
     uint64_t heap_need;
+    rm_job_t *suspended; // the job of the launch that is suspended, for its RESUME; or NULL
     isa_fault_record_t fault;
     uint64_t reported; // cycles of the descriptor that were charged
     int64_t credit;    // cycles left of its share in this period; a debt is below 0
@@ -178,12 +179,14 @@ typedef struct rm_context {
 
 // --- The card ---
 
-#define RM_FLIGHT      128u    // packets in flight a node; below hw's credit
-#define RM_JOBS        131072u // of all clients
-#define RM_CLIENT_JOBS 1024u   // of one, so that none takes the others' places
-#define RM_ASIDS       0xffffu
-#define RM_EVENTS      1024u
-#define RM_CLIENTS     4096u
+#define RM_FLIGHT 128u // packets in flight a node; below hw's credit
+#define RM_ASIDS  0xffffu
+#define RM_EVENTS 1024u
+// Jobs queued and in flight: of one client, and so many that it may have whatever the others have;
+// more than those only as long as there are fewer than RM_JOBS in all.
+#define RM_CLIENT_JOBS      1024u
+#define RM_CLIENT_SURE_JOBS 64u
+#define RM_JOBS             131072u
 
 typedef struct rm_node {
     // Under the spin.
@@ -240,7 +243,7 @@ struct rm_card {
     list_node_t waiting;   // contexts with queued jobs
     list_node_t own, idle; // jobs: packets of rm's own; kept for reuse
     uint32_t n_clients, last_client;
-    uint32_t n_jobs;    // made
+    uint32_t n_idle;    // in `idle`
     uint32_t n_live;    // queued or in flight
     uint32_t n_waiters; // in rm_wait
     uint64_t last_order;
@@ -416,6 +419,11 @@ WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), co
 // --- submit.c ---
 
 WARN_UNUSED status_t rm_submit(rm_client_t *client, accel_req_submit_t *request);
+// Under the spin: the job is over and may be used again.
+void rm_job_keep(rm_card_t *card, rm_job_t *job);
+// [P] Frees jobs kept for reuse: but a few, or all.
+void rm_jobs_trim(rm_card_t *card);
+void rm_jobs_free(rm_card_t *card);
 // A packet of rm's own on the COPY node, waited for. `job`: the caller's memory, used meanwhile.
 // STATUS_DEVICE_LOST.
 WARN_UNUSED status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet);

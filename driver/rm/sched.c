@@ -86,18 +86,20 @@ static void release(rm_card_t *card, rm_job_t *job) {
     card->n_live--;
     job->finished = true;
     if (job->context == NULL)
-        return; // its caller has it
+        return;
     job->context->n_jobs--;
     job->context->client->n_jobs--;
     rm_put(&job->context->object);
-    list_push_back(&card->idle, &job->link);
 }
 
 static void finish(rm_card_t *card, rm_job_t *job, status_t status) {
+    bool is_own = job->context == NULL;
     job->result = status;
     for (uint32_t i = 0; i < job->n_out; i++)
         rm_sync_advance(job->out[i].sync, job->out[i].value, status);
     release(card, job);
+    if (!is_own) // else its caller has it
+        rm_job_keep(card, job);
 }
 
 // What the jobs of a context end with that cannot run any more.
@@ -114,6 +116,7 @@ static void suspend(rm_card_t *card, rm_job_t *job) {
     job->context->heap_need = job->info;
     for (uint32_t i = 0; i < job->n_out; i++)
         job->out[i].sync->suspended_at = job->out[i].value;
+    job->context->suspended = job;
     release(card, job);
 }
 

@@ -2,46 +2,94 @@
 // From a request to a job.
 #include "driver/rm/rm_internal.h"
 
-// STATUS_BUSY: there are as many as may be, some will end; STATUS_NO_MEMORY: waiting does not help.
-static status_t job_new(rm_card_t *card, rm_job_t **out_job) {
+// --- Jobs kept for reuse ---
+
+#define KEPT_JOBS 256u // when nobody needs them any more
+
+void rm_job_keep(rm_card_t *card, rm_job_t *job) {
+    list_push_back(&card->idle, &job->link);
+    card->n_idle++;
+}
+
+static rm_job_t *pop_idle(rm_card_t *card, uint32_t keep) {
     rm_spin(card);
-    list_node_t *node = list_pop_front(&card->idle);
-    bool more = node == NULL && card->n_jobs < RM_JOBS;
-    if (more)
-        card->n_jobs++;
+    list_node_t *node = card->n_idle > keep ? list_pop_front(&card->idle) : NULL;
+    if (node != NULL)
+        card->n_idle--;
     rm_unspin(card);
-    if (node != NULL) {
-        rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
-        *job = (rm_job_t){0};
-        list_init(&job->link);
-        *out_job = job;
-        return STATUS_OK;
+    return node != NULL ? LIST_OWNER(node, rm_job_t, link) : NULL;
+}
+
+static void free_idle(rm_card_t *card, uint32_t keep) {
+    for (rm_job_t *job; (job = pop_idle(card, keep)) != NULL;)
+        rm_free(card, job, sizeof *job);
+}
+
+void rm_jobs_trim(rm_card_t *card) { free_idle(card, KEPT_JOBS); }
+void rm_jobs_free(rm_card_t *card) { free_idle(card, 0); }
+
+// --- From a request to a job ---
+
+// Under the spin: whether the client's context takes work at all.
+static status_t may_submit(const rm_client_t *client, const rm_context_t *context) {
+    if (rm_client_is_lost(client))
+        return STATUS_DEVICE_LOST;
+    if (client->banned)
+        return STATUS_DENIED;
+    return context->closing || context->state == ACCEL_CTX_LOST ? STATUS_CONTEXT_LOST : STATUS_OK;
+}
+
+// That of the suspended launch, which nothing else can take: a RESUME never lacks one.
+static status_t take_suspended(rm_client_t *client, rm_context_t *context, rm_job_t **out_job) {
+    rm_spin(client->card);
+    status_t status = may_submit(client, context);
+    *out_job = context->suspended;
+    if (status == STATUS_OK && *out_job == NULL)
+        status = STATUS_INVALID;
+    if (status == STATUS_OK)
+        context->suspended = NULL;
+    rm_unspin(client->card);
+    return status;
+}
+
+static status_t make_job(rm_card_t *card, rm_job_t **out_job) {
+    *out_job = pop_idle(card, 0);
+    if (*out_job == NULL)
+        *out_job = rm_new(card, sizeof **out_job);
+    return *out_job != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static status_t job_new(rm_client_t *client, const accel_req_submit_t *request,
+                        rm_job_t **out_job) {
+    bool resume = (request->head.flags & ACCEL_SUBMIT_RESUME) != 0;
+    rm_context_t *context = rm_client_get(client, request->ctx, RM_CTX);
+    if (context == NULL)
+        return STATUS_NOT_FOUND;
+    status_t status =
+        resume ? take_suspended(client, context, out_job) : make_job(client->card, out_job);
+    if (status != STATUS_OK) {
+        rm_put(&context->object);
+        return status;
     }
-    rm_job_t *job = more ? rm_new(card, sizeof *job) : NULL;
-    *out_job = job;
-    if (job != NULL) {
-        list_init(&job->link);
-        return STATUS_OK;
-    }
-    if (!more)
-        return STATUS_BUSY;
-    rm_spin(card);
-    card->n_jobs--;
-    rm_unspin(card);
-    return STATUS_NO_MEMORY;
+    **out_job = (rm_job_t){.context = context, .resume = resume};
+    list_init(&(*out_job)->link);
+    return STATUS_OK;
 }
 
 // Gives back what a job that was never pushed holds.
 static void job_drop(rm_card_t *card, rm_job_t *job) {
+    rm_context_t *context = job->context;
     for (uint32_t i = 0; i < job->n_in; i++)
         rm_put(&job->in[i].sync->object);
     for (uint32_t i = 0; i < job->n_out; i++)
         rm_put(&job->out[i].sync->object);
-    if (job->context != NULL)
-        rm_put(&job->context->object);
     rm_spin(card);
-    list_push_back(&card->idle, &job->link);
+    if (job->resume && context->state == ACCEL_CTX_SUSPENDED)
+        context->suspended = job;
+    else
+        rm_job_keep(card, job);
     rm_unspin(card);
+    rm_put(&context->object);
 }
 
 static status_t get_points(rm_client_t *client, const accel_sync_point_t *points, uint32_t n_points,
@@ -79,32 +127,29 @@ static void make_packet(rm_job_t *job, const accel_req_submit_t *request) {
 }
 
 static status_t fill_job(rm_client_t *client, const accel_req_submit_t *request, rm_job_t *job) {
-    job->context = rm_client_get(client, request->ctx, RM_CTX);
-    if (job->context == NULL)
-        return STATUS_NOT_FOUND;
     RETURN_IF_ERROR(get_points(client, request->in, request->n_in, job->in, &job->n_in));
     RETURN_IF_ERROR(get_points(client, request->out, request->n_out, job->out, &job->n_out));
     RETURN_IF_ERROR(check_bos(client, request));
     job->node = request->node;
     job->timeout_ns = request->timeout_ns;
-    job->resume = (request->head.flags & ACCEL_SUBMIT_RESUME) != 0;
     job->may_suspend = job->resume || (request->head.flags & ACCEL_SUBMIT_MAY_SUSPEND) != 0;
     make_packet(job, request);
     return STATUS_OK;
 }
 
+// Under the spin: who has few queued may always queue more, however many others have.
+static bool has_place(const rm_card_t *card, const rm_client_t *client) {
+    return client->n_jobs < RM_CLIENT_SURE_JOBS ||
+           (client->n_jobs < RM_CLIENT_JOBS && card->n_live < RM_JOBS);
+}
+
 // Under the spin, so that the state cannot change between the question and the push.
 static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
     rm_context_t *context = job->context;
-    if (rm_client_is_lost(client))
-        return STATUS_DEVICE_LOST;
-    if (client->banned)
-        return STATUS_DENIED;
-    if (context->closing || context->state == ACCEL_CTX_LOST)
-        return STATUS_CONTEXT_LOST;
+    RETURN_IF_ERROR(may_submit(client, context));
     if (job->resume && context->state != ACCEL_CTX_SUSPENDED)
         return STATUS_INVALID;
-    if (!job->resume && client->n_jobs >= RM_CLIENT_JOBS)
+    if (!job->resume && !has_place(card, client))
         return STATUS_BUSY;
     if (job->resume) {
         context->state = ACCEL_CTX_READY;
@@ -119,7 +164,7 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
 status_t rm_submit(rm_client_t *client, accel_req_submit_t *request) {
     rm_card_t *card = client->card;
     rm_job_t *job;
-    RETURN_IF_ERROR(job_new(card, &job));
+    RETURN_IF_ERROR(job_new(client, request, &job));
     status_t status = fill_job(client, request, job);
     if (status == STATUS_OK) {
         rm_spin(card);

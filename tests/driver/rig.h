@@ -19,11 +19,11 @@
 #include "isa/program.h"
 #include "tests/common/sim_card.h"
 
-#define RIG_SLOTS      512u                  // command buffers of a user
-#define RIG_DATA_VA    ISA_VA_IO             // 1 MiB of host memory, written by the card
-#define RIG_CODE_VA    ISA_VA_IMAGE          // the programs
-#define RIG_MEMORY     (UINT64_C(512) << 20) // of the card
-#define RIG_ISSUE      317u                  // about the cycles of one issue of rig_work
+#define RIG_SLOTS      512u                // command buffers of a user
+#define RIG_DATA_VA    ISA_VA_IO           // 1 MiB of host memory, written by the card
+#define RIG_CODE_VA    ISA_VA_IMAGE        // the programs
+#define RIG_MEMORY     (UINT64_C(2) << 30) // of the card
+#define RIG_ISSUE      317u                // about the cycles of one issue of rig_work
 #define RIG_MCYCLES(n) ((uint64_t)(n)*1000000u / RIG_ISSUE)
 #define FOREVER        UINT64_MAX
 #define RIG_WAIT_NS    UINT64_C(90000000000) // ends what hangs

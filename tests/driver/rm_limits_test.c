@@ -169,6 +169,56 @@ static void only_administrators_administer(void **state) {
     rm_client_close(client);
 }
 
+// --- Who queues much ---
+
+#define CROWD 140u // clients; enough for all jobs that there may be
+
+// Copies that wait for a timeline nobody moves, until no more are taken. Returns how many were.
+static uint32_t queue_all(rm_client_t *client) {
+    accel_req_handle_t vm = {0};
+    accel_req_sync_t sync = {0};
+    assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_OK);
+    accel_req_ctx_create_t context = {.vm = vm.handle};
+    assert_int_equal(ASK(client, context, CTX_CREATE), STATUS_OK);
+    accel_req_submit_t copy = {.ctx = context.handle,
+                               .node = ACCEL_NODE_COPY,
+                               .dst = RIG_DATA_VA,
+                               .src = RIG_DATA_VA,
+                               .bytes = 64,
+                               .rows = 1,
+                               .n_in = 1,
+                               .in = {{.sync = sync.handle, .value = 1}}};
+    uint32_t n = 0;
+    status_t status;
+    while ((status = ASK(client, copy, SUBMIT)) == STATUS_OK)
+        n++;
+    assert_int_equal(status, STATUS_BUSY);
+    return n;
+}
+
+// However much the others queued, a client that comes late has some places, and one that left gives
+// its places back.
+static void many_who_queue_much_leave_places(void **state) {
+    fixture_t *f = *state;
+    rm_client_options_t options = {.pid = 42, .name = "crowd", .is_lazy = true};
+    rm_client_t *crowd[CROWD];
+    uint32_t least = UINT32_MAX, most = 0;
+    for (uint32_t i = 0; i < CROWD; i++) {
+        assert_int_equal(rm_client_open(f->rig.rm, &options, &crowd[i]), STATUS_OK);
+        uint32_t n = queue_all(crowd[i]);
+        least = n < least ? n : least;
+        most = n > most ? n : most;
+    }
+    assert_int_equal(most, 1024);
+    assert_int_equal(least, 64); // the crowd did take all there is
+    for (uint32_t i = 0; i < CROWD; i++)
+        rm_client_close(crowd[i]);
+    assert_int_equal(rm_client_open(f->rig.rm, &options, &crowd[0]), STATUS_OK);
+    assert_int_equal(queue_all(crowd[0]), 1024);
+    rm_client_close(crowd[0]);
+}
+
 static void padding_must_be_zero(void **state) {
     fixture_t *f = *state;
     rm_client_t *client = f->rig.admin;
@@ -274,6 +324,7 @@ int main(void) {
         TEST(host_buffers_are_seen_by_both),
         TEST(buffers_are_shared),
         TEST(only_administrators_administer),
+        TEST(many_who_queue_much_leave_places),
         TEST(padding_must_be_zero),
         TEST(requests_may_change_meanwhile),
     };

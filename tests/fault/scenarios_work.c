@@ -129,6 +129,26 @@ static void furnish_other(world_t *w) {
     for (int i = 0; i < 3; i++)
         MUST(w, submit_gated(&other, other.context));
 }
+// ... and of that very much. `number`: pieces of memory before it came.
+#define QUEUED 1000
+#define KEPT   256 // jobs that stay for reuse, at most
+static void furnish_busy_other(world_t *w) {
+    port_fault_books_t books;
+    port_fault_books(w->fault, &books);
+    w->number = books.open[PORT_FAULT_MEM_ALLOC];
+    furnish_other(w);
+    world_t other = *w;
+    other.client = w->other;
+    for (int i = 0; i < QUEUED; i++)
+        MUST(w, submit_gated(&other, other.context));
+    port_fault_books(w->fault, &books);
+    SO(w, books.open[PORT_FAULT_MEM_ALLOC] > w->number + QUEUED);
+}
+static void few_jobs_are_kept(world_t *w) {
+    port_fault_books_t books;
+    port_fault_books(w->fault, &books);
+    SO(w, books.open[PORT_FAULT_MEM_ALLOC] <= w->number + KEPT);
+}
 static status_t close_other(world_t *w) {
     rm_client_close(w->other);
     w->other = NULL;
@@ -147,11 +167,34 @@ static void suspend(world_t *w) {
 static status_t resume(world_t *w) {
     return ask_run(w, w->context, IB_RESUME, ACCEL_SUBMIT_RESUME);
 }
+// More than were ever done with: none is kept that a RESUME could find by chance.
+#define JOBS_TAKEN 20
+static void suspend_and_take_jobs(world_t *w) {
+    accel_req_submit_t gated = {.node = ACCEL_NODE_COPY,
+                                .dst = CARD_VA,
+                                .src = DATA_VA,
+                                .bytes = 64,
+                                .rows = 1,
+                                .n_in = 1,
+                                .in = {{.sync = w->gate, .value = 1000}}};
+    suspend(w);
+    MUST(w, ask_context(w, w->vm, &gated.ctx));
+    for (int i = 0; i < JOBS_TAKEN; i++)
+        MUST(w, ASK(w, gated, ACCEL_REQ_SUBMIT));
+}
 static void was_granted(world_t *w) {
     MUST(w, wait_last(w));
     SAME(w, word_at(w, HEAP_AT), 1);
 }
 static status_t resume_unsuspended(world_t *w) { return resume(w); }
+// The job is there for the next try, too.
+static status_t resume_at_second_try(world_t *w) {
+    uint32_t sync = w->sync;
+    w->sync = NO_HANDLE;
+    SAME(w, resume(w), STATUS_NOT_FOUND);
+    w->sync = sync;
+    return resume(w);
+}
 
 // As the runtime does it: suspended, memory committed, resumed, memory taken back.
 static status_t grow_heap(world_t *w) {
@@ -220,6 +263,9 @@ static void lose_another(world_t *w) {
     MUST(w, ask_run(w, w->handle, IB_FAULT, 0));
     SAME(w, wait_last(w), STATUS_CONTEXT_LOST);
 }
+static status_t resume_lost(world_t *w) {
+    return ask_run(w, w->handle, IB_RESUME, ACCEL_SUBMIT_RESUME);
+}
 static status_t run_lost(world_t *w) { return ask_run(w, w->handle, IB_STORE, 0); }
 static status_t query_lost(world_t *w) {
     accel_req_ctx_query_t request = {.handle = w->handle};
@@ -255,8 +301,15 @@ static const scenario_t rows[] = {
     {"... in no context", REQ(SUBMIT), STATUS_NOT_FOUND, 0, NULL, run_no_context, NULL},
     {"... that waits", REQ(SUBMIT), STATUS_OK, 0, NULL, run_gated, NULL},
     {"... that may suspend", REQ(SUBMIT), STATUS_OK, ONCE, NULL, run_heap, NULL},
-    {"resume", REQ(SUBMIT), STATUS_OK, ONCE | POSTED, suspend, resume, was_granted},
-    {"... what is not suspended", REQ(SUBMIT), STATUS_INVALID, 0, NULL, resume_unsuspended, NULL},
+    {"resume", REQ(SUBMIT), STATUS_OK, NO_CALLS | ONCE | POSTED, suspend, resume, was_granted},
+    {"... with no job kept", REQ(SUBMIT), STATUS_OK, NO_CALLS | ONCE | POSTED,
+     suspend_and_take_jobs, resume, was_granted},
+    {"... wrongly, then well", REQ(SUBMIT), STATUS_OK, NO_CALLS | ONCE, suspend,
+     resume_at_second_try, was_granted},
+    {"... what is not suspended", REQ(SUBMIT), STATUS_INVALID, NO_CALLS, NULL, resume_unsuspended,
+     NULL},
+    {"... in a lost context", REQ(SUBMIT), STATUS_CONTEXT_LOST, NO_CALLS, lose_another, resume_lost,
+     NULL},
     {"submit to a lost context", REQ(SUBMIT), STATUS_CONTEXT_LOST, 0, lose_another, run_lost, NULL},
     {"query a lost context", REQ(CTX_QUERY), STATUS_OK, NO_CALLS, lose_another, query_lost, NULL},
     {"destroy a lost context", REQ(CTX_DESTROY), STATUS_OK, NO_CALLS | ONCE, lose_another,
@@ -269,6 +322,8 @@ static const scenario_t rows[] = {
     {"a program faults", 0, STATUS_CONTEXT_LOST, TOLERANT | POSTED, NULL, run_wild, NULL},
     {"close a client with everything open", 0, STATUS_OK, NO_CALLS | ONCE | POSTED, furnish_other,
      close_other, NULL},
+    {"close a client that queued much", 0, STATUS_OK, NO_CALLS | ONCE, furnish_busy_other,
+     close_other, few_jobs_are_kept},
 };
 
 const scenario_list_t scenarios_work = {rows, COUNT_OF(rows)};
