@@ -156,6 +156,7 @@ void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
     if (call_back && context->n_flight > 0 && context->flight_node == ISA_NODE_COMPUTE)
         card->nodes[ISA_NODE_COMPUTE].stop = true;
     rm_unspin(card);
+    card->port->ops->event_set(card->port, &card->progress); // who waits for what was cancelled
     // What hangs is reset by the watchdog, so this ends in any case.
     while (rm_wait(card, is_idle, context, PORT_WAIT_FOREVER) != STATUS_OK)
         continue;

@@ -169,6 +169,8 @@ typedef struct rm_context {
     bool holding; // the last in flight may be saved: a launch behind it would overwrite that
     uint64_t heap_need;
     rm_job_t *suspended; // the job of the launch that is suspended, for its RESUME; or NULL
+    uint32_t n_owed; // points of the suspended launch: who waits for them learns how it ends
+    rm_point_t owed[ACCEL_SUBMIT_MAX_SYNCS];
     isa_fault_record_t fault;
     uint64_t reported; // cycles of the descriptor that were charged
     int64_t credit;    // cycles left of its share in this period; a debt is below 0
@@ -442,7 +444,10 @@ void rm_sched_nudge(rm_card_t *card);
 void rm_sched_look(rm_card_t *card);
 // [P] Calls back what the node has in flight. False: this card cannot.
 bool rm_sched_stop(rm_card_t *card, uint32_t node);
-// Under the spin: queued jobs of the context end with `status`.
+// Under the spin: the job signals what the context's suspended launch owes, too. False: both
+// together signal too much.
+WARN_UNUSED bool rm_sched_take_over(rm_context_t *context, rm_job_t *job);
+// Under the spin: queued jobs of the context, and its suspended launch, end with `status`.
 void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status);
 // Under the spin: the node was stopped. What is in flight comes back in order, but `aborted` (0:
 // none), whose context is lost with `reason`.

@@ -192,7 +192,9 @@ typedef struct accel_sync_point {
 #define ACCEL_NODE_COPY    1u
 
 // `head.flags`:
-#define ACCEL_SUBMIT_RESUME      1u // goes on with the context's suspended launch
+// goes on with the context's suspended launch, and signals its points whether it names them again
+// or not (INVALID: more than ACCEL_SUBMIT_MAX_SYNCS timelines then)
+#define ACCEL_SUBMIT_RESUME      1u
 #define ACCEL_SUBMIT_MAY_SUSPEND 2u // may ask for heap: later work of the context is held back
 
 // On ACCEL_NODE_COMPUTE a command buffer (isa/packet.def); on ACCEL_NODE_COPY one copy of rows.

@@ -184,7 +184,7 @@ static void place(rig_user_t *user, rig_program_t which, const program_t *progra
 }
 
 static void write_programs(rig_user_t *user) {
-    program_t work = {0}, spin = {0}, wild = {0};
+    program_t work = {0}, spin = {0}, wild = {0}, heap = {0};
     ld(&work, S2, A0, 0);
     ld(&work, S3, A0, 8);
     li(&work, T0, RIG_DATA_VA + DESC_AT);
@@ -206,9 +206,16 @@ static void write_programs(rig_user_t *user) {
     bne(&spin, T0, ZERO, loop);
     li(&wild, T0, ISA_VA_IO + 0x7000000);
     sd(&wild, ZERO, T0, 0);
+    ld(&heap, S3, A0, 8);
+    li(&heap, A0, 4096);
+    call(&heap, ISA_ECALL_HEAP);
+    addi(&heap, T0, ZERO, 1);
+    amoadd(&heap, ZERO, T0, S3);
+    finish(&heap, 0);
     place(user, RIG_WORK, &work);
     place(user, RIG_SPIN, &spin);
     place(user, RIG_WILD, &wild);
+    place(user, RIG_HEAP, &heap);
 }
 
 static void write_desc(rig_user_t *user) {
@@ -266,6 +273,7 @@ static uint64_t write_slot(rig_user_t *user, uint32_t slot, const rig_job_t *job
 status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot) {
     uint32_t slot = (ATOMIC_ADD(&user->n_slots, 1u) - 1) % RIG_SLOTS;
     accel_req_submit_t request = {
+        .head.flags = job->program == RIG_HEAP ? ACCEL_SUBMIT_MAY_SUSPEND : 0,
         .ctx = context,
         .node = ACCEL_NODE_COMPUTE,
         .n_in = job->gate != 0,
@@ -278,6 +286,24 @@ status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, ui
     };
     if (out_slot != NULL)
         *out_slot = slot;
+    return ASK(user->client, request, SUBMIT);
+}
+
+status_t rig_resume(rig_user_t *user, uint32_t context, uint32_t slot, uint32_t done,
+                    uint64_t point) {
+    isa_ib_resume_t resume = {.head = {.op = ISA_IB_RESUME, .bytes = ISA_IB_RESUME_BYTES},
+                              .launch = slot};
+    uint32_t own = (ATOMIC_ADD(&user->n_slots, 1u) - 1) % RIG_SLOTS;
+    memcpy(user->data + IBS_AT + own * 64, &resume, sizeof resume);
+    accel_req_submit_t request = {
+        .head.flags = ACCEL_SUBMIT_RESUME,
+        .ctx = context,
+        .node = ACCEL_NODE_COMPUTE,
+        .n_out = done != 0,
+        .ib = RIG_DATA_VA + IBS_AT + own * 64,
+        .bytes = ISA_IB_RESUME_BYTES,
+        .out = {{.sync = done, .value = point}},
+    };
     return ASK(user->client, request, SUBMIT);
 }
 

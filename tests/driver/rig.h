@@ -74,6 +74,7 @@ typedef enum rig_program {
     RIG_WORK, // `count` issues of about RIG_ISSUE cycles, then adds 1 to the counter of its slot
     RIG_SPIN, // adds 1 to the counter of its slot, and then never ends
     RIG_WILD, // stores to where nothing is
+    RIG_HEAP, // asks for heap, which suspends it, then adds 1 to the counter of its slot
 } rig_program_t;
 
 typedef struct rig_job {
@@ -88,6 +89,9 @@ typedef struct rig_job {
 
 // Launches on one core; *out_slot may be NULL. Slots are used in turn.
 status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot);
+// RIG_HEAP of the slot goes on; `done` as above.
+status_t rig_resume(rig_user_t *user, uint32_t context, uint32_t slot, uint32_t done,
+                    uint64_t point);
 // RIG_SPIN, on a card with threads of its own; returns when the card has it in work and not just in
 // its ring, where a reset or a hang may find it not begun: then it runs again.
 void rig_spin(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point);

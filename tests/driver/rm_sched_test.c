@@ -189,6 +189,76 @@ static void a_fault_takes_its_context_alone(void **state) {
         assert_int_equal(rig_count(user, slots[i]), 1);
 }
 
+// --- Suspended launches ---
+
+// A launch that waits for heap, and another context's work that waits for its point.
+typedef struct suspended {
+    uint32_t context, slot, done, other_slot, other_done;
+} suspended_t;
+
+static suspended_t suspend(rig_user_t *user) {
+    suspended_t s = {.context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0),
+                     .done = rig_sync(user),
+                     .other_done = rig_sync(user)};
+    uint32_t other = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+    rig_job_t heap = {.program = RIG_HEAP, .done = s.done, .point = 1};
+    rig_job_t after = {
+        .count = 10, .gate = s.done, .gate_point = 1, .done = s.other_done, .point = 1};
+    assert_int_equal(rig_submit(user, s.context, &heap, &s.slot), STATUS_OK);
+    assert_int_equal(rig_wait(user, s.done, 1, RIG_WAIT_NS), STATUS_SUSPENDED);
+    assert_int_equal(rig_submit(user, other, &after, &s.other_slot), STATUS_OK);
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_SYNC_DESTROY, s.done), STATUS_BUSY);
+    return s;
+}
+
+static void ended_with_its_context(rig_user_t *user, const suspended_t *s) {
+    assert_int_equal(rig_wait(user, s->done, 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_wait(user, s->other_done, 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_count(user, s->slot), 0);
+    assert_int_equal(rig_count(user, s->other_slot), 0);
+}
+
+static void a_suspended_launch_ends_when_destroyed(void **state) {
+    fixture_t *f = *state;
+    suspended_t s = suspend(&f->user);
+    assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_CTX_DESTROY, s.context), STATUS_OK);
+    ended_with_its_context(&f->user, &s);
+    assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_SYNC_DESTROY, s.done), STATUS_OK);
+}
+
+// By a page of its address space that goes bad.
+static void a_suspended_launch_ends_when_lost(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    suspended_t s = suspend(user);
+    accel_req_bo_create_t bo = {.bytes = rig_telemetry(&f->rig).memory_free};
+    assert_int_equal(ASK(user->client, bo, BO_CREATE), STATUS_OK);
+    accel_req_bind_t bind = {
+        .vm = user->vm, .bo = bo.handle, .va = RIG_DATA_VA + (1u << 30), .bytes = bo.bytes};
+    assert_int_equal(ASK(user->client, bind, BIND), STATUS_OK);
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_DOUBLE, RIG_MEMORY / 2), STATUS_OK);
+    RIG_UNTIL(rig_query(user, s.context).state == ACCEL_CTX_LOST);
+    ended_with_its_context(user, &s);
+}
+
+// Whatever points the RESUME names.
+static void a_resumed_launch_reaches_all_points(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    suspended_t s = suspend(user);
+    uint32_t done = rig_sync(user);
+    assert_int_equal(rig_resume(user, s.context, s.slot, done, 1), STATUS_OK);
+    assert_int_equal(rig_wait(user, done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_wait(user, s.done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_wait(user, s.other_done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_count(user, s.slot), 1);
+    assert_int_equal(rig_count(user, s.other_slot), 1);
+    s = suspend(user);
+    assert_int_equal(rig_resume(user, s.context, s.slot, s.done, 2), STATUS_OK);
+    assert_int_equal(rig_wait(user, s.done, 2, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_wait(user, s.other_done, 1, RIG_WAIT_NS), STATUS_OK);
+}
+
 #define TEST_BOTH(test)                                                                            \
     cmocka_unit_test_setup_teardown(test, set_up_inline, tear_down),                               \
         cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down)
@@ -202,6 +272,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_abandoned_do_not_wait, set_up_posted, tear_down),
         TEST_BOTH(nodes_keep_the_order),
         TEST_BOTH(a_fault_takes_its_context_alone),
+        TEST_BOTH(a_suspended_launch_ends_when_destroyed),
+        TEST_BOTH(a_suspended_launch_ends_when_lost),
+        TEST_BOTH(a_resumed_launch_reaches_all_points),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
