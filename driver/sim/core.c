@@ -10,9 +10,11 @@
 #include "isa/program.h"
 
 #define PAGE_MASK (ISA_PAGE_BYTES - 1)
-// Instructions a slice: a heartbeat's distance, or the turn of one of several cores of a thread.
+// Instructions a slice: a heartbeat's distance, or the turn of one of several cores of a thread;
+// the same before it is known whether the launch is worth more threads than one.
 #define SLICE_ALONE  (UINT64_C(1) << 22)
 #define SLICE_SHARED (UINT64_C(1) << 17)
+#define SLICE_SOLO   (UINT64_C(1) << 9)
 #define REG_SP       2u
 #define REG_TP       4u
 #define REG_A0       10u
@@ -96,7 +98,9 @@ static void hart_fault(sim_core_t *core) {
 // Instructions that the hart may run now; 0: the quantum is used up.
 static uint64_t budget_of(const sim_core_t *core) {
     const sim_gang_t *gang = core->gang;
-    uint64_t budget = gang->n_threads < gang->n_cores ? SLICE_SHARED : SLICE_ALONE;
+    uint64_t budget = gang->solo                        ? SLICE_SOLO
+                      : gang->n_threads < gang->n_cores ? SLICE_SHARED
+                                                        : SLICE_ALONE;
     if (core->instruction_limit == UINT64_MAX)
         return core->spent ? 0 : budget;
     uint64_t done = sim_hart_instret(core->hart) - core->instret_base;
@@ -136,7 +140,7 @@ void sim_core_run(sim_core_t *core) {
     sim_core_beat(core);
     do {
         budget = budget_of(core);
-    } while (budget != 0 && run_some(core, budget));
+    } while (budget != 0 && run_some(core, budget) && !core->gang->solo);
     bool waits = core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&core->gang->epoch);
     bool over = core->state == SIM_CORE_ENDED || core->state == SIM_CORE_HEAP;
     if (!waits && !over && budget_of(core) == 0)

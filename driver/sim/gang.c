@@ -9,6 +9,12 @@
 
 // About 50 us: longer than most waits at a barrier, far shorter than a time slice.
 #define SPINS 4000u
+// Effort of a launch before workers get a share: where they sleep some us, a fraction of what
+// waking one takes and not noticed in a launch that is worth it; where they are awake, what a
+// launch takes that does next to nothing. A slice's share covers its environment call.
+#define SOLO_EFFORT       8192u
+#define SOLO_EFFORT_AWAKE 1024u
+#define SOLO_SLICE        64u
 
 // --- Waiting ---
 
@@ -104,27 +110,58 @@ static bool is_parked(const sim_gang_t *gang, const sim_core_t *core) {
            (core->state == SIM_CORE_BARRIER && core->epoch == atomic_load(&gang->epoch));
 }
 
+static void run_slice(sim_gang_t *gang, sim_core_t *core) {
+    uint64_t before = sim_hart_instret(core->hart);
+    sim_core_run(core);
+    (void)sim_gang_affords(gang, SOLO_SLICE + sim_hart_instret(core->hart) - before);
+}
+
+typedef enum turn { TURN_OVER, TURN_RAN, TURN_PARKED } turn_t;
+
+// A slice of each core from `first` on that can go on. OVER: all ended, or the gang has to stop.
+static turn_t run_turn(sim_gang_t *gang, uint32_t first, uint32_t stride) {
+    bool alive = false, ran = false;
+    for (uint32_t i = first; i < gang->n_cores; i += stride) {
+        sim_core_t *core = gang->cores[i];
+        if (heed(gang))
+            return TURN_OVER;
+        if (core->state == SIM_CORE_ENDED)
+            continue;
+        alive = true;
+        if (is_parked(gang, core))
+            continue;
+        run_slice(gang, core);
+        ran = true;
+    }
+    return !alive ? TURN_OVER : ran ? TURN_RAN : TURN_PARKED;
+}
+
 static void run_share(sim_gang_t *gang, uint32_t first) {
     for (;;) {
         uint64_t epoch = atomic_load(&gang->epoch);
-        bool alive = false, ran = false;
-        for (uint32_t i = first; i < gang->n_cores; i += gang->n_threads) {
-            sim_core_t *core = gang->cores[i];
-            if (heed(gang))
-                return;
-            if (core->state == SIM_CORE_ENDED)
-                continue;
-            alive = true;
-            if (is_parked(gang, core))
-                continue;
-            sim_core_run(core);
-            ran = true;
-        }
-        if (!alive)
+        turn_t turn = run_turn(gang, first, gang->n_threads);
+        if (turn == TURN_OVER)
             return;
-        if (!ran)
+        if (turn == TURN_PARKED)
             wait_until(gang, epoch_moved, epoch);
     }
+}
+
+static uint64_t solo_effort(const sim_gang_t *gang) {
+    bool awake =
+        atomic_load(&gang->n_workers) + 1 >= gang->n_threads && atomic_load(&gang->sleepers) == 0;
+    return gang->n_threads == 1 ? 0 : awake ? SOLO_EFFORT_AWAKE : SOLO_EFFORT;
+}
+
+// All cores on this thread, as long as the launch's effort lasts: running each op to completion at
+// issue, in turns, is as legal a schedule as any. True: nothing is left for others.
+static bool run_solo(sim_gang_t *gang) {
+    turn_t turn = TURN_RAN;
+    gang->solo = true;
+    while (turn == TURN_RAN && gang->solo_effort > 0)
+        turn = run_turn(gang, 0, 1);
+    gang->solo = false;
+    return turn == TURN_OVER;
 }
 
 typedef struct worker_start {
@@ -149,20 +186,32 @@ static void *worker(void *arg) {
     }
 }
 
-// Worker i runs cores i, i + threads, ...; the caller's thread is number 0.
-static bool workers_start(sim_gang_t *gang, uint32_t n_threads) {
-    for (uint32_t n = atomic_load(&gang->n_workers); n + 1 < n_threads; n++) {
-        worker_start_t *start = malloc(sizeof *start);
-        if (start == NULL)
-            return false;
-        *start = (worker_start_t){gang, n + 1, atomic_load(&gang->job)};
-        if (pthread_create(&gang->workers[n], NULL, worker, start) != 0) {
-            free(start);
-            return false;
-        }
-        atomic_store(&gang->n_workers, n + 1);
+static bool worker_start(sim_gang_t *gang, uint32_t n) {
+    worker_start_t *start = malloc(sizeof *start);
+    if (start == NULL)
+        return false;
+    *start = (worker_start_t){gang, n + 1, atomic_load(&gang->job)};
+    if (pthread_create(&gang->workers[n], NULL, worker, start) != 0) {
+        free(start);
+        return false;
     }
+    atomic_store(&gang->n_workers, n + 1);
     return true;
+}
+
+// Worker i runs cores i, i + threads, ...; the caller's thread is number 0. The launch goes on with
+// the threads that there are, if only the caller's.
+static void hand_over(sim_gang_t *gang) {
+    uint32_t n = atomic_load(&gang->n_workers);
+    while (n + 1 < gang->n_threads && worker_start(gang, n))
+        n++;
+    if (gang->n_threads > n + 1)
+        gang->n_threads = n + 1;
+    if (gang->n_threads == 1)
+        return;
+    atomic_store(&gang->working, n);
+    atomic_fetch_add(&gang->job, 1);
+    wake(gang);
 }
 
 // --- Barriers and stops ---
@@ -270,7 +319,8 @@ static bool cores_prepare(sim_gang_t *gang, uint32_t n_cores) {
     uint32_t limit = gang->card->options.max_threads;
     gang->n_cores = n_cores;
     gang->n_threads = n_cores < limit ? n_cores : limit;
-    return workers_start(gang, gang->n_threads);
+    gang->solo_effort = solo_effort(gang);
+    return true;
 }
 
 static void launch_fault(sim_run_t *run, isa_fault_t cause, uint64_t value) {
@@ -312,15 +362,17 @@ static bool gang_prepare(sim_gang_t *gang, sim_run_t *run, uint32_t n_cores, uin
     return true;
 }
 
-static sim_halt_t run_cores(sim_gang_t *gang) {
-    if (gang->n_threads > 1) {
-        atomic_store(&gang->working, atomic_load(&gang->n_workers));
-        atomic_fetch_add(&gang->job, 1);
-        wake(gang);
-    }
+static void run_shares(sim_gang_t *gang) {
+    if (gang->n_threads > 1)
+        hand_over(gang);
     run_share(gang, 0);
     if (gang->n_threads > 1)
         wait_until(gang, workers_done, 0);
+}
+
+static sim_halt_t run_cores(sim_gang_t *gang) {
+    if (!run_solo(gang))
+        run_shares(gang);
     // Translations may change from here on: nothing may lean on them any more.
     for (uint32_t i = 0; i < gang->n_cores; i++)
         sim_issue_settle(gang->cores[i]);

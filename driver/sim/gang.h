@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A launch: a gang of cores that start together and meet at barriers. The thread that works
-// through the ring runs core 0; worker threads, which start with the first launch of more cores
-// and stay, run the others. With fewer threads than cores each thread takes turns among its own.
+// through the ring begins alone, with all cores in turns: most short launches end so, for less than
+// it takes to wake a thread. Where that is not enough it goes on with core 0 and hands the others
+// over to worker threads, which start with the first such launch and stay. With fewer threads than
+// cores each thread takes turns among its own.
 #ifndef SIM_GANG_H
 #define SIM_GANG_H
 
@@ -26,10 +28,14 @@ struct sim_gang {
     sim_run_t *run;
     sim_core_t *cores[XA_MAX_CORES]; // made as they are first needed
     _Atomic uint32_t n_made;
-    uint32_t n_cores, n_threads; // of the launch
+    uint32_t n_cores, n_threads; // of the launch; fewer threads once one could not be made
     uint32_t launch;             // its number
     _Atomic uint32_t stop;       // sim_halt_t
     uint32_t heeds;              // SIM_WANT_* that concern the run
+
+    // Written by the caller's thread alone, and not while workers have a job.
+    bool solo;            // it runs all cores in turns
+    uint64_t solo_effort; // that it still spends so on this launch
 
     // Barriers. `gathered`: cores that arrived (16 bits), that ended (16), that expired (16).
     _Atomic uint64_t gathered;
@@ -77,6 +83,15 @@ void sim_gang_power_on(sim_gang_t *gang);
 
 // --- For cores in a slice ---
 
+// Takes so much of what the launch may do on one thread, in about ns of the host; false: more than
+// that is left, and the core's slice has to end, so that others are woken first.
+static inline bool sim_gang_affords(sim_gang_t *gang, uint64_t effort) {
+    if (LIKELY(!gang->solo))
+        return true;
+    bool enough = effort <= gang->solo_effort;
+    gang->solo_effort = enough ? gang->solo_effort - effort : 0;
+    return enough;
+}
 // True when the core may go on; false: it must wait until `epoch` moves from *out_epoch, or the
 // gang stops (a barrier that cannot match faults).
 bool sim_gang_arrive(sim_gang_t *gang, sim_core_t *core, uint32_t queue, uint64_t *out_epoch);

@@ -149,6 +149,13 @@ static sim_custom_t do_barrier(void *user, sim_hart_t *hart, uint64_t packed) {
 
 // --- Issues ---
 
+// Effort of the quickest issue, whatever the profile says of the card's.
+#define ISSUE_EFFORT 512u
+
+static bool affords(const sim_core_t *core, const isa_cost_t *cost) {
+    return sim_gang_affords(core->gang, cost->cycles > ISSUE_EFFORT ? cost->cycles : ISSUE_EFFORT);
+}
+
 static sim_custom_t do_issue(void *user, sim_hart_t *hart, uint64_t packed) {
     sim_core_t *core = user;
     operand_t operand = unpack(packed);
@@ -160,6 +167,8 @@ static sim_custom_t do_issue(void *user, sim_hart_t *hart, uint64_t packed) {
     xa_insn_t insn = (xa_insn_t)operand.insn;
     isa_cost_t cost =
         isa_cost_issue(insn, desc, isa_space_of(rs2), isa_space_of(rs1), core->gang->card->profile);
+    if (!affords(core, &cost))
+        return SIM_CUSTOM_BLOCKED;
     sim_fault_t fault = {.cause = ISA_FAULT_ISSUE_TOO_LONG, .value = cost.cycles};
     if (cost.cycles > XA_ISSUE_MAX_CYCLES || !sim_issue(core, insn, rs1, rs2, rs3, &fault))
         return custom_fault(core, operand.engine, operand.insn, &fault);

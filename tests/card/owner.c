@@ -66,6 +66,9 @@ static void msix(void *user, uint32_t vector) {
 
 static uint64_t clock_ns(void *user) {
     owner_t *owner = user;
+    owner_hook_t hook = atomic_load(&owner->clock_hook);
+    if (hook != NULL)
+        hook(owner, 0);
     if (owner->own_clock)
         return atomic_load(&owner->now_ns);
     struct timespec now;

@@ -26,7 +26,7 @@ typedef struct owner_node {
 } owner_node_t;
 
 struct owner;
-// Called inside of the card's DMA writes, with their address.
+// Called inside of the card's DMA writes, with their address; or of its clock reads, with 0.
 typedef void (*owner_hook_t)(struct owner *owner, uint64_t address);
 
 typedef struct owner {
@@ -46,7 +46,7 @@ typedef struct owner {
     size_t trace_bytes;
     atomic_bool refuse_dma;
     _Atomic uint64_t dma_count; // accesses of the card, mappings not counted
-    _Atomic(owner_hook_t) hook;
+    _Atomic(owner_hook_t) hook, clock_hook;
     void *hook_user;
     bool own_clock;          // time stands still but for owner_pass
     _Atomic uint64_t now_ns; // of such a clock
