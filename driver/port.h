@@ -99,7 +99,8 @@ typedef struct port_ops {
     status_t (*host_pin)(port_t *port, uint64_t address, uint64_t bytes, bool write,
                          port_pin_t **out_pin);
     void (*host_release)(port_t *port, port_pin_t *pin); // [P] the card no longer uses it
-    // [P] The longest contiguous run from `offset` on, a multiple of 4 KiB.
+    // [P] The longest contiguous run from `offset` on, a multiple of 4 KiB; the same whenever
+    // asked.
     port_run_t (*host_run)(port_t *port, const port_pin_t *pin, uint64_t offset);
 
     // --- Locks; spins may be taken in [I] ---

@@ -130,7 +130,7 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
         card->card_resets++;
         set_up_again(card);
     }
-    card->recovering = false;
+    card->recovering = card->distrusted = false;
     rm_unspin(card);
     open_gate(card);
     card->port->ops->event_set(card->port, &card->progress);
@@ -144,11 +144,43 @@ void rm_recover_gone(rm_card_t *card) {
     hw_gone(card->hw);
     rm_spin(card);
     (void)go_away(card);
+    card->distrusted = false;
     rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
     lose_all(card, ACCEL_LOST_REMOVED);
     rm_unspin(card);
     open_gate(card);
     card->port->ops->event_set(card->port, &card->progress);
+}
+
+// --- A card that did not do as it was told ---
+
+void rm_recover_distrusted(rm_card_t *card) {
+    rm_spin(card);
+    bool distrusted = card->distrusted;
+    rm_unspin(card);
+    if (distrusted)
+        (void)rm_recover_card(card, ACCEL_LOST_CARD_ERROR);
+}
+
+static bool is_over(const void *what) {
+    const rm_card_t *card = what;
+    return !card->recovering && !card->distrusted;
+}
+
+void rm_recover_wait(rm_card_t *card) {
+    status_t status = rm_wait(card, is_over, card, PORT_WAIT_FOREVER);
+    if (status != STATUS_OK)
+        card->port->ops->log(card->port, PORT_LOG_ERROR, (uint64_t)status, 0, 0);
+}
+
+void rm_recover_distrust(rm_card_t *card) {
+    rm_spin(card);
+    if (card->absent == 0) {
+        card->distrusted = true;
+        rm_watch_at(card, 0);
+    }
+    rm_unspin(card);
+    rm_recover_wait(card);
 }
 
 // --- What an administrator asks ---

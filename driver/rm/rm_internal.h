@@ -129,7 +129,20 @@ typedef struct rm_job {
 typedef struct rm_table {
     port_dma_t dma;
     struct rm_table **below;
+    list_node_t link; // while it is in no tree
 } rm_table_t;
+
+// Tables of level 0 and above for a mapping that is about to be made.
+typedef struct rm_spares {
+    list_node_t last, inner;
+    uint32_t n_last, n_inner;
+} rm_spares_t;
+
+// What is mapped where.
+typedef struct rm_range {
+    const rm_store_t *store;
+    uint64_t offset, va, bytes;
+} rm_range_t;
 
 typedef struct rm_binding {
     list_node_t link;
@@ -253,6 +266,7 @@ struct rm_card {
     uint64_t generation; // atomic; moves when all clients become lost
     uint32_t absent;     // atomic; the card does not answer, or is being reset
     bool recovering, hot, overheated, injecting;
+    bool distrusted; // may use translations that are no more: reset it
     hw_info_t info;  // hw's own changes in a reset
     uint32_t asleep; // atomic; changed under the power mutex too
     uint32_t card_resets, lost_interrupts;
@@ -385,10 +399,14 @@ void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm); // takes bindings out
 bool rm_vm_binds(rm_card_t *card, rm_vm_t *vm, const rm_store_t *store);
 rm_table_t *rm_table_create(rm_card_t *card, bool is_last);
 void rm_table_destroy(rm_card_t *card, rm_table_t *root);
-// Under the vm mutex. On failure nothing of the range is mapped.
-WARN_UNUSED status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_store_t *store,
-                                  uint64_t offset, uint64_t va, uint64_t bytes, uint32_t pte_flags);
-void rm_table_unmap(rm_table_t *root, uint64_t va, uint64_t bytes);
+// The rest under the vm mutex. First what a mapping needs, then making it, then the mapping, which
+// uses it up and cannot fail.
+WARN_UNUSED status_t rm_table_need(rm_card_t *card, const rm_vm_t *vm, const rm_range_t *range,
+                                   rm_spares_t *out_spares);
+WARN_UNUSED status_t rm_table_make(rm_card_t *card, rm_spares_t *spares);
+void rm_table_map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t pte_flags,
+                  rm_spares_t *spares);
+void rm_table_unmap(rm_vm_t *vm, uint64_t va, uint64_t bytes);
 
 // --- context.c ---
 
@@ -427,7 +445,7 @@ void rm_job_keep(rm_card_t *card, rm_job_t *job);
 void rm_jobs_trim(rm_card_t *card);
 void rm_jobs_free(rm_card_t *card);
 // A packet of rm's own on the COPY node, waited for. `job`: the caller's memory, used meanwhile.
-// STATUS_DEVICE_LOST.
+// STATUS_DEVICE_LOST: what the card had in work is over, too; STATUS_IO: it may go on.
 WARN_UNUSED status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet);
 
 // --- sched.c ---
@@ -517,6 +535,12 @@ void rm_hold_end(rm_client_t *client); // if it is this client's
 status_t rm_recover_node(rm_card_t *card, uint32_t node, uint32_t reason);
 status_t rm_recover_card(rm_card_t *card, uint32_t reason);
 void rm_recover_gone(rm_card_t *card);
+void rm_recover_distrusted(rm_card_t *card); // if it is
+// Any other thread, [P]. Has the card reset, and returns when that is over, well or not: what the
+// card was told before is forgotten, and it reaches no memory by it.
+void rm_recover_distrust(rm_card_t *card);
+// Any other thread, [P]. Returns when no reset is going on.
+void rm_recover_wait(rm_card_t *card);
 // Takes bad pages from the card. False: some are left, since there is no memory to write them down.
 bool rm_recover_pages(rm_card_t *card);
 WARN_UNUSED status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request);

@@ -199,8 +199,10 @@ status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *
     if (!absent)
         rm_sched_push(card, job);
     rm_unspin(card);
-    if (absent)
+    if (absent) {
+        rm_recover_wait(card); // it may still be at work
         return STATUS_DEVICE_LOST;
+    }
     rm_pm_wake(card);
     RETURN_IF_ERROR(rm_wait(card, is_finished, job, PORT_WAIT_FOREVER));
     return job->result;

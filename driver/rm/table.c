@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Page tables, in host memory: the processor writes entries, the card reads them. Entries become
 // valid without a word to the card, which remembers no invalid ones; taking them out needs TLB_INV.
+// All tables of a mapping are made before its first entry is written, so that nothing has to be
+// taken out again when memory is short.
 #include "driver/rm/rm_internal.h"
+
+// --- Tables ---
 
 static void table_free(rm_card_t *card, rm_table_t *table) {
     card->port->ops->dma_free(card->port, &table->dma);
@@ -14,6 +18,7 @@ rm_table_t *rm_table_create(rm_card_t *card, bool is_last) {
     rm_table_t *table = rm_new(card, sizeof *table);
     if (table == NULL)
         return NULL;
+    list_init(&table->link);
     if (!is_last)
         table->below = rm_new(card, ISA_PTE_ENTRIES * sizeof(*table->below));
     if ((!is_last && table->below == NULL) ||
@@ -45,85 +50,148 @@ void rm_table_destroy(rm_card_t *card, rm_table_t *root) {
     }
 }
 
-static uint64_t *entry_at(const rm_table_t *table, uint32_t index) {
-    return (uint64_t *)table->dma.cpu + index;
+static void set_entry(const rm_table_t *table, uint32_t index, uint64_t entry) {
+    STORE_RELEASE((uint64_t *)table->dma.cpu + index, entry);
 }
 
-// The table of `level` that covers `va`; NULL: no memory.
-static rm_table_t *table_for(rm_card_t *card, rm_table_t *root, uint64_t va, uint32_t level) {
-    rm_table_t *table = root;
+// The table of `level` for `va`, or NULL.
+static rm_table_t *find_table(const rm_vm_t *vm, uint64_t va, uint32_t level) {
+    rm_table_t *table = vm->root;
+    for (uint32_t above = ISA_PTE_LEVELS - 1; above > level && table != NULL; above--)
+        table = table->below[isa_pte_index(va, above)];
+    return table;
+}
+
+// --- What a mapping needs ---
+
+// How the front of the range is mapped: by one large leaf (level 1), or by small ones as far as
+// their table goes. Says how far that is. Tables that the range itself needs do not change it.
+static uint64_t front(const rm_vm_t *vm, port_run_t run, uint64_t va, uint64_t bytes,
+                      uint32_t *out_level) {
+    uint64_t limit = run.bytes < bytes ? run.bytes : bytes;
+    uint64_t end = ISA_PAGE_LARGE - (va & (ISA_PAGE_LARGE - 1));
+    bool is_large = ((va | run.address) & (ISA_PAGE_LARGE - 1)) == 0 && limit >= ISA_PAGE_LARGE &&
+                    find_table(vm, va, 0) == NULL;
+    *out_level = is_large ? 1 : 0;
+    return limit < end ? limit : end;
+}
+
+// The number of the table of `level` for `va`, among all of that level.
+static uint64_t table_number(uint64_t va, uint32_t level) { return va >> (12 + 9 * (level + 1)); }
+
+// `seen`: of each level, the number of the table that was looked at last.
+static void count_missing(const rm_vm_t *vm, uint64_t va, uint32_t level, uint64_t *seen,
+                          rm_spares_t *spares) {
+    for (; level < ISA_PTE_LEVELS - 1; level++) {
+        bool is_news = seen[level] != table_number(va, level);
+        seen[level] = table_number(va, level);
+        if (!is_news || find_table(vm, va, level) != NULL)
+            continue;
+        if (level == 0)
+            spares->n_last++;
+        else
+            spares->n_inner++;
+    }
+}
+
+status_t rm_table_need(rm_card_t *card, const rm_vm_t *vm, const rm_range_t *range,
+                       rm_spares_t *out_spares) {
+    uint64_t seen[ISA_PTE_LEVELS];
+    list_init(&out_spares->last);
+    list_init(&out_spares->inner);
+    out_spares->n_last = out_spares->n_inner = 0;
+    for (uint32_t i = 0; i < ISA_PTE_LEVELS; i++)
+        seen[i] = UINT64_MAX;
+    for (uint64_t done = 0; done < range->bytes;) {
+        port_run_t run = rm_store_run(card, range->store, range->offset + done);
+        uint32_t level;
+        if (run.bytes == 0)
+            return STATUS_INTERNAL;
+        uint64_t came = front(vm, run, range->va + done, range->bytes - done, &level);
+        count_missing(vm, range->va + done, level, seen, out_spares);
+        done += came;
+    }
+    return STATUS_OK;
+}
+
+static bool make_tables(rm_card_t *card, uint32_t n, bool is_last, list_node_t *list) {
+    for (uint32_t i = 0; i < n; i++) {
+        rm_table_t *table = rm_table_create(card, is_last);
+        if (table == NULL)
+            return false;
+        list_push_back(list, &table->link);
+    }
+    return true;
+}
+
+static void free_tables(rm_card_t *card, list_node_t *list) {
+    for (list_node_t *node; (node = list_pop_front(list)) != NULL;)
+        table_free(card, LIST_OWNER(node, rm_table_t, link));
+}
+
+status_t rm_table_make(rm_card_t *card, rm_spares_t *spares) {
+    if (make_tables(card, spares->n_last, true, &spares->last) &&
+        make_tables(card, spares->n_inner, false, &spares->inner))
+        return STATUS_OK;
+    free_tables(card, &spares->last);
+    free_tables(card, &spares->inner);
+    return STATUS_NO_MEMORY;
+}
+
+// --- Mapping ---
+
+// The table of `level` that covers `va`; what is missing comes from `spares`.
+static rm_table_t *table_for(rm_vm_t *vm, uint64_t va, uint32_t level, rm_spares_t *spares) {
+    rm_table_t *table = vm->root;
     for (uint32_t above = ISA_PTE_LEVELS - 1; above > level; above--) {
         uint32_t index = isa_pte_index(va, above);
         if (table->below[index] == NULL) {
-            rm_table_t *fresh = rm_table_create(card, above == 1);
-            if (fresh == NULL)
-                return NULL;
-            table->below[index] = fresh;
-            STORE_RELEASE(entry_at(table, index), hw_pte_table(fresh->dma.address, true));
+            list_node_t *node = list_pop_front(above == 1 ? &spares->last : &spares->inner);
+            table->below[index] = LIST_OWNER(node, rm_table_t, link);
+            set_entry(table, index, hw_pte_table(table->below[index]->dma.address, true));
         }
         table = table->below[index];
     }
     return table;
 }
 
-static bool large_fits(const rm_table_t *level1, uint64_t va, const port_run_t *run,
-                       uint64_t bytes) {
-    return ((va | run->address) & (ISA_PAGE_LARGE - 1)) == 0 && run->bytes >= ISA_PAGE_LARGE &&
-           bytes >= ISA_PAGE_LARGE && level1->below[isa_pte_index(va, 1)] == NULL;
+// Maps the front of the range and says how far it came.
+static uint64_t map_front(rm_vm_t *vm, port_run_t run, uint64_t va, uint64_t bytes,
+                          uint32_t pte_flags, rm_spares_t *spares) {
+    uint32_t level;
+    uint64_t came = front(vm, run, va, bytes, &level);
+    const rm_table_t *table = table_for(vm, va, level, spares);
+    uint64_t step = level == 0 ? ISA_PAGE_BYTES : ISA_PAGE_LARGE;
+    for (uint64_t done = 0; done < came; done += step)
+        set_entry(table, isa_pte_index(va + done, level),
+                  hw_pte_leaf(run.address + done, pte_flags));
+    return came;
 }
 
-// Maps the front of the range and says how far it came; 0: no memory.
-static uint64_t map_some(rm_card_t *card, rm_table_t *root, port_run_t run, uint64_t va,
-                         uint64_t bytes, uint32_t pte_flags) {
-    rm_table_t *level1 = table_for(card, root, va, 1);
-    if (level1 == NULL)
-        return 0;
-    if (large_fits(level1, va, &run, bytes)) {
-        STORE_RELEASE(entry_at(level1, isa_pte_index(va, 1)), hw_pte_leaf(run.address, pte_flags));
-        return ISA_PAGE_LARGE;
+void rm_table_map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t pte_flags,
+                  rm_spares_t *spares) {
+    for (uint64_t done = 0; done < range->bytes;) {
+        port_run_t run = rm_store_run(card, range->store, range->offset + done);
+        done += map_front(vm, run, range->va + done, range->bytes - done, pte_flags, spares);
     }
-    rm_table_t *level0 = table_for(card, root, va, 0);
-    if (level0 == NULL)
-        return 0;
-    uint64_t limit = run.bytes < bytes ? run.bytes : bytes, done = 0;
-    uint64_t end = ((va + ISA_PAGE_LARGE) & ~(ISA_PAGE_LARGE - 1)) - va;
-    for (; done < limit && done < end; done += ISA_PAGE_BYTES)
-        STORE_RELEASE(entry_at(level0, isa_pte_index(va + done, 0)),
-                      hw_pte_leaf(run.address + done, pte_flags));
-    return done;
-}
-
-status_t rm_table_map(rm_card_t *card, rm_table_t *root, const rm_store_t *store, uint64_t offset,
-                      uint64_t va, uint64_t bytes, uint32_t pte_flags) {
-    for (uint64_t done = 0; done < bytes;) {
-        port_run_t run = rm_store_run(card, store, offset + done);
-        uint64_t came =
-            run.bytes == 0 ? 0 : map_some(card, root, run, va + done, bytes - done, pte_flags);
-        if (came == 0) {
-            rm_table_unmap(root, va, done);
-            return run.bytes == 0 ? STATUS_INTERNAL : STATUS_NO_MEMORY;
-        }
-        done += came;
-    }
-    return STATUS_OK;
 }
 
 // Takes out the entry that maps `va` and returns where the next one begins.
-static uint64_t unmap_one(rm_table_t *root, uint64_t va) {
-    rm_table_t *table = root;
+static uint64_t unmap_one(rm_vm_t *vm, uint64_t va) {
+    rm_table_t *table = vm->root;
     for (uint32_t level = ISA_PTE_LEVELS - 1;; level--) {
         uint32_t index = isa_pte_index(va, level);
         rm_table_t *below = table->below != NULL ? table->below[index] : NULL;
         if (below == NULL) {
             uint64_t span = UINT64_C(1) << (12 + 9 * level);
-            STORE_RELEASE(entry_at(table, index), 0);
+            set_entry(table, index, 0);
             return (va & ~(span - 1)) + span;
         }
         table = below;
     }
 }
 
-void rm_table_unmap(rm_table_t *root, uint64_t va, uint64_t bytes) {
+void rm_table_unmap(rm_vm_t *vm, uint64_t va, uint64_t bytes) {
     for (uint64_t end = va + bytes; va < end;)
-        va = unmap_one(root, va);
+        va = unmap_one(vm, va);
 }

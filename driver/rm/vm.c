@@ -68,20 +68,25 @@ status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *request) {
     return status;
 }
 
+// When it returns the card uses no translation of the range any more: one that could not be told is
+// reset.
 static status_t forget(rm_card_t *card, const rm_vm_t *vm, rm_job_t *job, uint64_t va,
                        uint64_t bytes) {
     isa_ring_packet_t packet;
     hw_packet_tlb_inv(&packet, (uint16_t)vm->asid, va, bytes);
-    return rm_submit_own(card, job, &packet);
+    status_t status = rm_submit_own(card, job, &packet);
+    if (status == STATUS_OK || status == STATUS_DEVICE_LOST)
+        return status;
+    rm_recover_distrust(card);
+    return STATUS_DEVICE_LOST;
 }
 
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
     LIST_FOR_EACH(node, &vm->bindings) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
-        rm_table_unmap(vm->root, binding->va, binding->bytes);
+        rm_table_unmap(vm, binding->va, binding->bytes);
     }
-    // No context is left that could use a translation; only a lost card does not answer, and it has
-    // none when it comes back.
+    // No context is left that could use a translation, but the id will be another space's.
     (void)forget(card, vm, &vm->job, 0, 0);
     LIST_FOR_EACH(node, &vm->bindings) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
@@ -108,8 +113,21 @@ static uint32_t pte_flags(const rm_store_t *store, uint32_t prot) {
            (rm_store_is_host(store) ? HW_PTE_HOST : 0);
 }
 
+// Under the vm mutex. Nothing of the range is mapped before all that it needs is there: the card
+// may look at it at once.
+static status_t map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t prot) {
+    rm_spares_t spares;
+    if (overlaps(vm, range->va, range->bytes))
+        return STATUS_BUSY;
+    RETURN_IF_ERROR(rm_table_need(card, vm, range, &spares));
+    RETURN_IF_ERROR(rm_table_make(card, &spares));
+    rm_table_map(card, vm, range, pte_flags(range->store, prot), &spares);
+    return STATUS_OK;
+}
+
 // On success the binding keeps the caller's use of `bo`, and one of the address space.
 static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_bind_t *request) {
+    rm_range_t range = {bo->store, request->offset, request->va, request->bytes};
     rm_binding_t *binding = rm_new(card, sizeof *binding);
     if (binding == NULL)
         return STATUS_NO_MEMORY;
@@ -118,10 +136,7 @@ static status_t bind(rm_card_t *card, rm_vm_t *vm, rm_bo_t *bo, const accel_req_
     binding->bytes = request->bytes;
     list_init(&binding->link);
     rm_lock(card, &vm->mutex);
-    status_t status = overlaps(vm, request->va, request->bytes)
-                          ? STATUS_BUSY
-                          : rm_table_map(card, vm->root, bo->store, request->offset, request->va,
-                                         request->bytes, pte_flags(bo->store, request->prot));
+    status_t status = map(card, vm, &range, request->prot);
     if (status == STATUS_OK) {
         list_push_back(&vm->bindings, &binding->link);
         (void)ATOMIC_ADD(&vm->object.users, 1u);
@@ -143,7 +158,7 @@ static rm_binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
     }
     if (found != NULL) {
         found->leaving = true;
-        rm_table_unmap(vm->root, found->va, found->bytes);
+        rm_table_unmap(vm, found->va, found->bytes);
     }
     rm_unlock(card, &vm->mutex);
     return found;

@@ -259,6 +259,7 @@ void rm_watch_run(void *user) {
     if (LOAD_ACQUIRE(&card->gone) != 0)
         rm_recover_gone(card);
     look_at_ask(card);
+    rm_recover_distrusted(card);
     if (LOAD_ACQUIRE(&card->absent) == 0)
         look_after(card);
     plan_next(card);

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Address spaces: what the card may reach while they change, what they cost, and who pays.
+#include <pthread.h>
+
+#include "tests/driver/rig.h"
+
+// The port's calls as the driver sees them, some of them through here. Found by the table of calls
+// that a port carries.
+typedef struct tap {
+    port_ops_t ops;
+    const port_ops_t *inner;
+    void *user;
+    uint32_t fail_at; // dma_alloc: 1 fails the next one; 0: none
+    void (*before_fail)(void *user);
+    bool spoils_copies; // no slot of the COPY node can be read
+    // Optional: before the card is told to reset itself.
+    void (*before_reset)(void *user);
+    pthread_t waiter; // atomic, as the next
+    uint32_t n_waits; // calls of event_wait in that thread
+} tap_t;
+
+typedef struct fixture {
+    rig_t rig;
+    rig_user_t user;
+    tap_t tap;
+    uint64_t va; // of a test's own
+    uint32_t context;
+    status_t status;
+    rig_user_t other;
+    pthread_t thread;
+    uint32_t returned; // atomic
+    bool was_early;
+} fixture_t;
+
+static tap_t *tap_of(const port_t *port) {
+    return CONTAINER_OF((port_ops_t *)(uintptr_t)port->ops, tap_t, ops);
+}
+
+static status_t tapped_alloc(port_t *port, uint64_t bytes, port_dma_t *out_dma) {
+    tap_t *tap = tap_of(port);
+    if (tap->fail_at == 0 || --tap->fail_at != 0)
+        return tap->inner->dma_alloc(port, bytes, out_dma);
+    tap->before_fail(tap->user);
+    return STATUS_NO_MEMORY;
+}
+
+static void tapped_write(port_t *port, uint32_t offset, uint32_t value) {
+    const tap_t *tap = tap_of(port);
+    uint32_t page = ISA_NODE_COPY * ISA_RING_COUNT + ISA_RING_NORMAL;
+    if (tap->spoils_copies && offset == ISA_DOORBELL_BASE + page * ISA_DOORBELL_STRIDE) {
+        tap->inner->reg_write32(port, ISA_REG_INJECT_ARG_LO, ISA_NODE_COPY);
+        tap->inner->reg_write32(port, ISA_REG_INJECT_ARG_HI, 0);
+        tap->inner->reg_write32(port, ISA_REG_INJECT, ISA_INJECT_DMA_ERROR);
+    }
+    if (tap->before_reset != NULL && offset == ISA_REG_RESET)
+        tap->before_reset(tap->user);
+    tap->inner->reg_write32(port, offset, value);
+}
+
+static void tapped_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns) {
+    tap_t *tap = tap_of(port);
+    if (pthread_equal(pthread_self(), LOAD_ACQUIRE(&tap->waiter)) != 0)
+        (void)ATOMIC_ADD(&tap->n_waits, 1u);
+    tap->inner->event_wait(port, event, count, deadline_ns);
+}
+
+static int set_up(void **state) {
+    fixture_t *f = calloc(1, sizeof *f);
+    rig_open(&f->rig, true, NULL);
+    port_t *port = port_user_base(f->rig.port);
+    f->tap = (tap_t){.ops = *port->ops, .inner = port->ops, .user = f};
+    f->tap.ops.dma_alloc = tapped_alloc;
+    f->tap.ops.reg_write32 = tapped_write;
+    f->tap.ops.event_wait = tapped_wait;
+    port->ops = &f->tap.ops;
+    rig_user_open(&f->rig, &f->user);
+    f->va = RIG_DATA_VA + (16u << 20);
+    f->context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    fixture_t *f = *state;
+    rig_user_close(&f->user);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}
+
+static uint32_t host_bo(rm_client_t *client, uint64_t bytes, uint64_t **out_memory) {
+    accel_req_bo_create_t bo = {.head.flags = ACCEL_BO_HOST, .bytes = bytes};
+    assert_int_equal(ASK(client, bo, BO_CREATE), STATUS_OK);
+    if (out_memory != NULL)
+        *out_memory = (uint64_t *)(uintptr_t)bo.map;
+    return bo.handle;
+}
+
+static status_t bind(rm_client_t *client, uint32_t vm, uint32_t bo, uint64_t va, uint64_t bytes) {
+    accel_req_bind_t request = {
+        .vm = vm, .bo = bo, .prot = ACCEL_PROT_WRITE, .va = va, .bytes = bytes};
+    return ASK(client, request, BIND);
+}
+
+static status_t unbind(rm_client_t *client, uint32_t vm, uint64_t va) {
+    accel_req_bind_t request = {.head.flags = ACCEL_BIND_UNMAP, .vm = vm, .va = va};
+    return ASK(client, request, BIND);
+}
+
+// --- What the card may reach ---
+
+// Somebody uses the address while the binding is made: by a copy, which the card does at once.
+static void copy_from_there(void *user) {
+    fixture_t *f = user;
+    uint32_t done = rig_sync(&f->user);
+    f->status = rig_copy(&f->user, f->context, RIG_DATA_VA + 768 * 1024, f->va, 8, done, 1);
+    if (f->status == STATUS_OK)
+        f->status = rig_wait(&f->user, done, 1, RIG_WAIT_NS);
+}
+
+// Else the card would remember a translation of what goes back at once.
+static void failed_bindings_are_never_seen(void **state) {
+    fixture_t *f = *state;
+    uint64_t *memory;
+    uint32_t bo = host_bo(f->user.client, 4u << 20, &memory);
+    memory[0] = 0x1234;
+    f->tap.before_fail = copy_from_there;
+    f->tap.fail_at = 2; // the second of two tables, or of three: the buffer need not be aligned
+    assert_int_equal(bind(f->user.client, f->user.vm, bo, f->va, 4u << 20), STATUS_NO_MEMORY);
+    assert_int_equal(f->tap.fail_at, 0);
+    assert_int_equal(f->status, STATUS_CONTEXT_LOST);
+    isa_fault_record_t fault;
+    accel_req_ctx_query_t query = rig_query(&f->user, f->context);
+    memcpy(&fault, query.fault, sizeof fault);
+    assert_int_equal(fault.cause, ISA_FAULT_PAGE_INVALID);
+    assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_BO_DESTROY, bo), STATUS_OK);
+    // There is nothing left in the way.
+    bo = host_bo(f->user.client, 4u << 20, NULL);
+    assert_int_equal(bind(f->user.client, f->user.vm, bo, f->va, 4u << 20), STATUS_OK);
+}
+
+// Memory goes back only when the card cannot use it any more, be it by a reset.
+static void unbinding_that_the_card_does_not_hear(void **state) {
+    fixture_t *f = *state;
+    uint32_t bo = host_bo(f->user.client, 4096, NULL), done = rig_sync(&f->user);
+    assert_int_equal(bind(f->user.client, f->user.vm, bo, f->va, 4096), STATUS_OK);
+    rig_spin(&f->user, f->context, done, 1);
+    f->tap.spoils_copies = true;
+    assert_int_equal(unbind(f->user.client, f->user.vm, f->va), STATUS_DEVICE_LOST);
+    f->tap.spoils_copies = false;
+    assert_int_equal(rig_telemetry(&f->rig).card_resets, 1);
+    assert_int_equal(rig_wait(&f->user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
+}
+
+static void closing_that_the_card_does_not_hear(void **state) {
+    fixture_t *f = *state;
+    rig_user_t other;
+    rig_user_open(&f->rig, &other);
+    f->tap.spoils_copies = true;
+    rig_user_close(&other);
+    f->tap.spoils_copies = false;
+    assert_int_equal(rig_telemetry(&f->rig).card_resets, 1);
+}
+
+static void *close_other(void *argument) {
+    fixture_t *f = argument;
+    STORE_RELEASE(&f->tap.waiter, pthread_self());
+    rig_user_close(&f->other);
+    STORE_RELEASE(&f->returned, 1u);
+    return NULL;
+}
+
+// The card is given up, and still at work.
+static void close_meanwhile(void *user) {
+    fixture_t *f = user;
+    f->tap.before_reset = NULL;
+    assert_int_equal(pthread_create(&f->thread, NULL, close_other, f), 0);
+    RIG_UNTIL((LOAD_ACQUIRE(&f->returned) | LOAD_ACQUIRE(&f->tap.n_waits)) != 0);
+    f->was_early = LOAD_ACQUIRE(&f->returned) != 0;
+}
+
+// Memory does not go back before the card is out of work.
+static void closing_while_the_card_is_reset(void **state) {
+    fixture_t *f = *state;
+    accel_req_reset_t reset = {.level = ACCEL_RESET_CARD};
+    rig_user_open(&f->rig, &f->other);
+    f->tap.before_reset = close_meanwhile;
+    assert_int_equal(ASK(f->rig.admin, reset, RESET), STATUS_OK);
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    assert_false(f->was_early);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(failed_bindings_are_never_seen),
+        TEST(unbinding_that_the_card_does_not_hear),
+        TEST(closing_that_the_card_does_not_hear),
+        TEST(closing_while_the_card_is_reset),
+    };
+    return cmocka_run_group_tests_name("rm_vm", tests, NULL, NULL);
+}
