@@ -6,16 +6,13 @@
 
 // --- What a buffer is made of ---
 
-bool rm_store_is_host(const rm_store_t *store) {
-    return store->pin != NULL || store->host.cpu != NULL;
-}
-
-static rm_store_t *store_new(rm_card_t *card, uint64_t bytes) {
+static rm_store_t *store_new(rm_card_t *card, uint64_t bytes, bool is_host) {
     rm_store_t *store = rm_new(card, sizeof *store);
     if (store != NULL) {
         list_init(&store->link);
         list_init(&store->extents);
         store->bytes = bytes;
+        store->is_host = is_host;
     }
     return store;
 }
@@ -26,6 +23,17 @@ static void store_free(rm_card_t *card, rm_store_t *store) {
     if (store->pin != NULL)
         card->port->ops->host_release(card->port, store->pin);
     rm_free(card, store, sizeof *store);
+}
+
+void rm_bo_detach(rm_card_t *card) {
+    LIST_FOR_EACH(node, &card->stores) {
+        rm_store_t *store = LIST_OWNER(node, rm_store_t, link);
+        card->port->ops->dma_free(card->port, &store->host);
+        store->host = (port_dma_t){0};
+        if (store->pin != NULL)
+            card->port->ops->host_release(card->port, store->pin);
+        store->pin = NULL;
+    }
 }
 
 static void store_put(rm_card_t *card, rm_store_t *store) {
@@ -63,7 +71,7 @@ static void refund(rm_client_t *client, uint64_t bytes, bool is_host) {
 }
 
 void rm_bo_destroy(rm_card_t *card, rm_bo_t *bo) {
-    refund(bo->client, bo->store->bytes, rm_store_is_host(bo->store));
+    refund(bo->client, bo->store->bytes, bo->store->is_host);
     store_put(card, bo->store);
     rm_free(card, bo, sizeof *bo);
 }
@@ -74,7 +82,7 @@ static status_t bo_add(rm_client_t *client, rm_store_t *store, uint32_t *out_han
     rm_card_t *card = client->card;
     rm_bo_t *bo = rm_new(card, sizeof *bo);
     if (bo == NULL) {
-        refund(client, store->bytes, rm_store_is_host(store));
+        refund(client, store->bytes, store->is_host);
         store_put(card, store);
         return STATUS_NO_MEMORY;
     }
@@ -107,7 +115,7 @@ static status_t fill_host(rm_card_t *card, rm_store_t *store) {
 
 static status_t make(rm_client_t *client, uint64_t bytes, bool is_host, rm_store_t **out_store) {
     rm_card_t *card = client->card;
-    rm_store_t *store = store_new(card, bytes);
+    rm_store_t *store = store_new(card, bytes, is_host);
     if (store == NULL)
         return STATUS_NO_MEMORY;
     status_t status = is_host ? fill_host(card, store) : fill_card(card, store);
@@ -139,7 +147,7 @@ status_t rm_bo_create(rm_client_t *client, accel_req_bo_create_t *request) {
 static status_t pin(rm_card_t *card, const accel_req_bo_from_user_t *request,
                     rm_store_t **out_store) {
     bool read_only = (request->head.flags & ACCEL_FROM_USER_READ_ONLY) != 0;
-    rm_store_t *store = store_new(card, request->bytes);
+    rm_store_t *store = store_new(card, request->bytes, true);
     if (store == NULL)
         return STATUS_NO_MEMORY;
     store->read_only = read_only;
@@ -217,7 +225,7 @@ status_t rm_bo_import(rm_client_t *client, accel_req_share_t *request) {
     rm_store_t *store = find(client->card, request);
     if (store == NULL)
         return STATUS_NOT_FOUND;
-    status_t status = charge(client, store->bytes, rm_store_is_host(store));
+    status_t status = charge(client, store->bytes, store->is_host);
     if (status != STATUS_OK) {
         store_put(client->card, store);
         return status;

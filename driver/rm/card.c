@@ -61,7 +61,7 @@ static status_t start(rm_card_t *card) {
     return STATUS_OK;
 }
 
-static void stop_irq(rm_card_t *card) {
+void rm_card_stop_irq(rm_card_t *card) {
     card->port->ops->irq_disable(card->port);
     card->port->ops->irq_sync(card->port);
 }
@@ -71,14 +71,13 @@ void rm_card_stop(rm_card_t *card) {
     if (card == NULL)
         return;
     port_t *port = card->port;
-    if (card->ready >= 8)
-        stop_irq(card);
+    if (card->ready >= 8 && card->detached == 0)
+        rm_card_stop_irq(card);
     if (card->ready >= 5)
         port->ops->work_deinit(port, &card->watch);
     if (card->ready >= 7)
         rm_mem_deinit(card);
-    if (card->ready >= 6)
-        hw_stop(card->hw);
+    hw_stop(card->hw); // NULL: not started, or detached
     if (card->ready >= 3)
         rm_jobs_free(card);
     if (card->ready >= 4)
@@ -112,6 +111,7 @@ static void set_options(rm_card_t *card, const rm_options_t *options) {
     if (all->ban_hangs > RM_HANGS_MAX)
         all->ban_hangs = RM_HANGS_MAX;
     all->ban_ns = or_default(all->ban_ns, UINT64_C(60000000000));
+    all->still_ns = or_default(all->still_ns, UINT64_C(5000000000));
     uint64_t shorter = all->answer_ns < all->stall_ns ? all->answer_ns : all->stall_ns;
     card->tick_ns = shorter / 4 < TICK_MAX_NS ? shorter / 4 : TICK_MAX_NS;
     if (card->tick_ns < TICK_MIN_NS)

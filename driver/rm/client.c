@@ -17,9 +17,8 @@ static void client_enlist(rm_card_t *card, rm_client_t *client) {
     rm_unspin(card);
 }
 
-status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
-                        rm_client_t **out_client) {
-    *out_client = NULL;
+static status_t client_open(rm_card_t *card, const rm_client_options_t *options,
+                            rm_client_t **out_client) {
     rm_client_t *client = rm_new(card, sizeof *client);
     if (client == NULL)
         return STATUS_NO_MEMORY;
@@ -37,6 +36,15 @@ status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
     client_enlist(card, client);
     *out_client = client;
     return STATUS_OK;
+}
+
+status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
+                        rm_client_t **out_client) {
+    *out_client = NULL;
+    rm_guest_enter(card);
+    status_t status = client_open(card, options, out_client);
+    rm_guest_leave(card);
+    return status;
 }
 
 static void destroy(rm_card_t *card, rm_object_t *object) {
@@ -74,6 +82,7 @@ void rm_client_close(rm_client_t *client) {
     if (client == NULL)
         return;
     rm_card_t *card = client->card;
+    rm_guest_enter(card);
     rm_hold_end(client); // what of its own hangs shall be found
     destroy_kind(client, RM_CTX);
     destroy_kind(client, RM_VM);
@@ -87,6 +96,7 @@ void rm_client_close(rm_client_t *client) {
     rm_free(card, client->objects, client->capacity * sizeof(*client->objects));
     card->port->ops->mutex_deinit(card->port, &client->mutex);
     rm_free(card, client, sizeof *client);
+    rm_guest_leave(card);
 }
 
 // --- Handles ---

@@ -45,6 +45,14 @@ void rm_context_destroy(rm_card_t *card, rm_context_t *context) {
     rm_free(card, context, sizeof *context);
 }
 
+void rm_context_detach(rm_card_t *card) {
+    LIST_FOR_EACH(node, &card->contexts) {
+        rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        card->port->ops->dma_free(card->port, &context->descriptor);
+        context->descriptor = (port_dma_t){0};
+    }
+}
+
 // The save area must be one piece: the card takes it by one address.
 static status_t make_save(rm_card_t *card, rm_context_t *context) {
     uint64_t bytes = card->save_bytes;

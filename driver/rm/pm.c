@@ -48,6 +48,19 @@ void rm_pm_idle(rm_card_t *card) {
     rm_unlock(card, &card->power);
 }
 
+void rm_pm_set(rm_card_t *card, uint32_t state) {
+    uint32_t asleep = state == ISA_POWER_SLEEP;
+    if ((card->features & ISA_FEATURE_POWER) == 0)
+        return;
+    rm_lock(card, &card->power);
+    rm_spin(card);
+    if (card->asleep != asleep)
+        set_asleep(card, asleep != 0);
+    rm_unspin(card);
+    hw_power_set(card->hw, state);
+    rm_unlock(card, &card->power);
+}
+
 // --- Heat ---
 
 // Under the spin.

@@ -9,16 +9,17 @@
 
 // Those inside leave soon, but for one who works in the doorbell of a simulated card: the reset is
 // what ends his work.
-static void close_gate(rm_card_t *card) {
+bool rm_recover_close(rm_card_t *card) {
     (void)ATOMIC_OR(&card->gate, RM_GATE_CLOSED);
     for (uint32_t us = 0; us < GATE_WAIT_US; us += GATE_STEP_US) {
         if (LOAD_ACQUIRE(&card->gate) == RM_GATE_CLOSED)
-            return;
+            return true;
         card->port->ops->stall_us(card->port, GATE_STEP_US);
     }
+    return false;
 }
 
-static void open_gate(rm_card_t *card) { (void)ATOMIC_SUB(&card->gate, RM_GATE_CLOSED); }
+void rm_recover_open(rm_card_t *card) { (void)ATOMIC_SUB(&card->gate, RM_GATE_CLOSED); }
 
 static void set_recovering(rm_card_t *card, bool recovering) {
     rm_spin(card);
@@ -62,7 +63,7 @@ static void replay(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t 
 
 status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
     uint64_t aborted = 0;
-    close_gate(card);
+    (void)rm_recover_close(card);
     set_recovering(card, true);
     status_t status = hw_reset_node(card->hw, number, &aborted);
     rm_spin(card);
@@ -71,7 +72,7 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
         replay(card, number, aborted, reason);
     card->recovering = false;
     rm_unspin(card);
-    open_gate(card);
+    rm_recover_open(card);
     if (status != STATUS_OK)
         return rm_recover_card(card, ACCEL_LOST_RESET);
     card->port->ops->event_set(card->port, &card->progress);
@@ -83,6 +84,8 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
 
 // Under the spin: the card is away, and every client is lost that is open. False: it was away.
 static bool go_away(rm_card_t *card) {
+    card->frozen = false;
+    STORE_RELEASE(&card->suspended, 0u);
     if (card->absent != 0)
         return false;
     STORE_RELEASE(&card->absent, 1u);
@@ -113,7 +116,7 @@ static void set_up_again(rm_card_t *card) {
 
 // A client that is opened while the card is lost or being reset has nothing to lose: it goes on.
 status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
-    close_gate(card);
+    (void)rm_recover_close(card);
     rm_spin(card);
     card->recovering = true;
     bool is_news = go_away(card);
@@ -132,23 +135,25 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     }
     card->recovering = card->distrusted = false;
     rm_unspin(card);
-    open_gate(card);
+    rm_recover_open(card);
     card->port->ops->event_set(card->port, &card->progress);
     return status;
 }
 
-void rm_recover_gone(rm_card_t *card) {
+// What is there is stopped later, by hw.
+void rm_recover_gone(rm_card_t *card, bool is_there) {
     if (LOAD_ACQUIRE(&card->absent) != 0)
         return;
-    close_gate(card);
-    hw_gone(card->hw);
+    (void)rm_recover_close(card);
+    if (!is_there)
+        hw_gone(card->hw);
     rm_spin(card);
     (void)go_away(card);
     card->distrusted = false;
     rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
     lose_all(card, ACCEL_LOST_REMOVED);
     rm_unspin(card);
-    open_gate(card);
+    rm_recover_open(card);
     card->port->ops->event_set(card->port, &card->progress);
 }
 
@@ -183,7 +188,7 @@ void rm_recover_distrust(rm_card_t *card) {
     rm_recover_wait(card);
 }
 
-// --- What an administrator asks ---
+// --- What administrators and the system ask ---
 
 typedef struct wish {
     rm_card_t *card;
@@ -200,22 +205,41 @@ static bool is_answered(const void *what) {
     return true;
 }
 
+static bool is_free(const void *what) {
+    const rm_card_t *card = what;
+    return card->ask.asked == card->ask.done;
+}
+
+// False: it is busy with what somebody else asked for.
+static bool begin_ask(rm_card_t *card, rm_order_t order, uint32_t node, wish_t *wish) {
+    rm_spin(card);
+    bool is_mine = is_free(card);
+    if (is_mine) {
+        card->ask.order = order;
+        card->ask.node = node;
+        wish->number = ++card->ask.asked;
+        rm_watch_at(card, 0);
+    }
+    rm_unspin(card);
+    return is_mine;
+}
+
+status_t rm_recover_ask(rm_card_t *card, rm_order_t order, uint32_t node) {
+    status_t result = STATUS_BUSY;
+    wish_t wish = {card, 0, &result};
+    while (!begin_ask(card, order, node, &wish))
+        RETURN_IF_ERROR(rm_wait(card, is_free, card, PORT_WAIT_FOREVER));
+    RETURN_IF_ERROR(rm_wait(card, is_answered, &wish, PORT_WAIT_FOREVER));
+    return result;
+}
+
 status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request) {
     rm_card_t *card = client->card;
     status_t result = STATUS_BUSY;
     wish_t wish = {card, 0, &result};
     if (request->level == ACCEL_RESET_NODE && request->node >= ISA_NODE_COUNT)
         return STATUS_NOT_FOUND;
-    rm_spin(card);
-    bool busy = card->ask.asked != card->ask.done;
-    if (!busy) {
-        card->ask.level = request->level;
-        card->ask.node = request->node;
-        wish.number = ++card->ask.asked;
-        rm_watch_at(card, 0);
-    }
-    rm_unspin(card);
-    if (busy)
+    if (!begin_ask(card, (rm_order_t)request->level, request->node, &wish))
         return STATUS_BUSY;
     RETURN_IF_ERROR(rm_wait(card, is_answered, &wish, PORT_WAIT_FOREVER));
     return result;

@@ -259,7 +259,9 @@ static status_t copied(rm_client_t *client, uint64_t *words, size_t bytes) {
 status_t rm_request(rm_client_t *client, void *request, size_t bytes) {
     if (bytes < sizeof(accel_req_t))
         return STATUS_INVALID;
+    rm_guest_enter(client->card);
     status_t status = copied(client, request, bytes);
+    rm_guest_leave(client->card);
     STORE_RELEASE(&((accel_req_t *)request)->status, (uint32_t)status);
     return status;
 }

@@ -21,12 +21,33 @@ typedef struct rm_options {
     uint32_t period_cycles; // in which shares are kept: 10 million
     uint32_t ban_hangs;     // so many hangs within ban_ns and the client is banned: 5
     uint64_t ban_ns;        // 60 s
+    uint64_t still_ns;      // how long work may take to come back before a suspend: 5 s
 } rm_options_t;
 
 // [P] Starts the card behind `port`, which outlives it. `options` may be NULL.
 WARN_UNUSED status_t rm_card_start(port_t *port, const rm_options_t *options, rm_card_t **out_card);
 // [P] After all clients were closed.
 void rm_card_stop(rm_card_t *card);
+
+// --- What the system does with the card: one of these at a time, of its own threads ---
+
+// [P] The card is away (surprise removal) or must not be touched (a PCI error was detected): from
+// now on no register is, and all that clients had there is lost. Returns when they are told.
+void rm_card_gone(rm_card_t *card);
+// [P] Before the system takes the clock or the power away. What is in flight comes back, nothing is
+// handed over, the card sleeps, and no register is touched until rm_card_resume; submissions are
+// taken and wait, as do requests that need the card. STATUS_BUSY: work did not come back in time (a
+// debugger holds the card, or it cannot preempt); all goes on as before.
+WARN_UNUSED status_t rm_card_suspend(rm_card_t *card);
+// [P] The card has power, its memory space, bus mastering and interrupts again. What it kept goes
+// on where it was. If it kept nothing (power was off), or was gone, it is reset: all clients are
+// lost (DEVICE_LOST), and open again. Fails as hw_reset_card: the card counts as gone.
+WARN_UNUSED status_t rm_card_resume(rm_card_t *card);
+// [P] The card is taken from the driver while clients are still open: stops it, ends its
+// interrupts, and gives all DMA memory and all pins back. Clients are lost, and can destroy, look
+// and close. Whoever mapped host memory of clients has taken that away before. rm_card_stop
+// follows after the last client, and `port` lives until then.
+void rm_card_detach(rm_card_t *card);
 
 typedef struct rm_client_options {
     uint64_t pid;

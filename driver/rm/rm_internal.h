@@ -67,7 +67,7 @@ typedef struct rm_store {
     list_node_t extents; // card memory,
     port_pin_t *pin;     // or pinned memory of the caller,
     port_dma_t host;     // or host memory of ours
-    bool read_only;
+    bool is_host, read_only;
 } rm_store_t;
 
 typedef struct rm_bo {
@@ -182,7 +182,7 @@ typedef struct rm_context {
     bool holding; // the last in flight may be saved: a launch behind it would overwrite that
     uint64_t heap_need;
     rm_job_t *suspended; // the job of the launch that is suspended, for its RESUME; or NULL
-    uint32_t n_owed; // points of the suspended launch: who waits for them learns how it ends
+    uint32_t n_owed;     // points of the suspended launch: who waits for them learns how it ends
     rm_point_t owed[ACCEL_SUBMIT_MAX_SYNCS];
     isa_fault_record_t fault;
     uint64_t reported; // cycles of the descriptor that were charged
@@ -227,10 +227,18 @@ typedef struct rm_node {
     uint32_t corrupted; // notices
 } rm_node_t;
 
-// What an administrator asks of the watchdog's thread, which alone resets.
+// What administrators and the system ask of the watchdog's thread, which alone resets.
+typedef enum rm_order {
+    RM_ORDER_RESET_NODE = ACCEL_RESET_NODE,
+    RM_ORDER_RESET_CARD = ACCEL_RESET_CARD,
+    RM_ORDER_GONE,
+    RM_ORDER_SUSPEND,
+    RM_ORDER_RESUME,
+    RM_ORDER_DETACH,
+} rm_order_t;
 typedef struct rm_ask {
     uint64_t asked, done; // numbers
-    uint32_t level, node;
+    uint32_t order, node;
     status_t result;
 } rm_ask_t;
 
@@ -266,9 +274,11 @@ struct rm_card {
     uint64_t generation; // atomic; moves when all clients become lost
     uint32_t absent;     // atomic; the card does not answer, or is being reset
     bool recovering, hot, overheated, injecting;
-    bool distrusted; // may use translations that are no more: reset it
-    hw_info_t info;  // hw's own changes in a reset
-    uint32_t asleep; // atomic; changed under the power mutex too
+    bool distrusted;    // may use translations that are no more: reset it
+    bool frozen;        // nothing is handed over
+    uint32_t suspended; // atomic; the gate is closed until the card is resumed
+    hw_info_t info;     // hw's own changes in a reset
+    uint32_t asleep;    // atomic; changed under the power mutex too
     uint32_t card_resets, lost_interrupts;
     rm_ask_t ask;
 
@@ -301,8 +311,10 @@ struct rm_card {
     port_event_t progress; // set when a job finished or a timeline moved
     // Atomic; written in the interrupt.
     uint32_t irqs, alarms, gone;
-    uint32_t gate;  // who is in hw, and RM_GATE_CLOSED
-    uint32_t ready; // steps of rm_card_start that were taken
+    uint32_t gate;     // who is in hw, and RM_GATE_CLOSED
+    uint32_t guests;   // who is in a request, and RM_GUESTS_WAIT
+    uint32_t detached; // the card was taken away for good
+    uint32_t ready;    // steps of rm_card_start that were taken
 };
 
 static inline void *rm_new(rm_card_t *card, size_t bytes) {
@@ -337,6 +349,19 @@ static inline bool rm_enter(rm_card_t *card) {
     rm_leave(card);
     return false;
 }
+
+// --- card.c ---
+
+void rm_card_stop_irq(rm_card_t *card);
+
+// --- life.c ---
+
+// Around all that a client does: waits while memory is taken away from under it.
+#define RM_GUESTS_WAIT 0x80000000u
+void rm_guest_enter(rm_card_t *card);
+void rm_guest_leave(rm_card_t *card);
+// In the watchdog's thread.
+WARN_UNUSED status_t rm_life_order(rm_card_t *card, rm_order_t order);
 
 // --- client.c ---
 
@@ -385,7 +410,8 @@ WARN_UNUSED status_t rm_bo_from_user(rm_client_t *client, accel_req_bo_from_user
 WARN_UNUSED status_t rm_bo_export(rm_client_t *client, accel_req_share_t *request);
 WARN_UNUSED status_t rm_bo_import(rm_client_t *client, accel_req_share_t *request);
 void rm_bo_destroy(rm_card_t *card, rm_bo_t *bo);
-bool rm_store_is_host(const rm_store_t *store);
+// No client is in a request: pins and host memory are given back.
+void rm_bo_detach(rm_card_t *card);
 // The contiguous piece at `offset`.
 port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset);
 
@@ -395,6 +421,8 @@ WARN_UNUSED status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *reque
 // STATUS_BUSY while something is bound.
 WARN_UNUSED status_t rm_vm_bind(rm_client_t *client, const accel_req_bind_t *request);
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm); // takes bindings out
+// No client is in a request: page tables are given back.
+void rm_vm_detach(rm_card_t *card);
 // Takes the vm mutex.
 bool rm_vm_binds(rm_card_t *card, rm_vm_t *vm, const rm_store_t *store);
 rm_table_t *rm_table_create(rm_card_t *card, bool is_last);
@@ -416,6 +444,8 @@ WARN_UNUSED status_t rm_context_query(rm_client_t *client, accel_req_ctx_query_t
 // refused.
 void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back);
 void rm_context_destroy(rm_card_t *card, rm_context_t *context);
+// No client is in a request: descriptors are given back.
+void rm_context_detach(rm_card_t *card);
 // Under the spin: lost for good, if it is not already. `fault` may be NULL.
 void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
                      const isa_fault_record_t *fault);
@@ -534,13 +564,19 @@ void rm_hold_end(rm_client_t *client); // if it is this client's
 // Resets the node, and if that does not help, the card. The context in work is lost with `reason`.
 status_t rm_recover_node(rm_card_t *card, uint32_t node, uint32_t reason);
 status_t rm_recover_card(rm_card_t *card, uint32_t reason);
-void rm_recover_gone(rm_card_t *card);
 void rm_recover_distrusted(rm_card_t *card); // if it is
 // Any other thread, [P]. Has the card reset, and returns when that is over, well or not: what the
 // card was told before is forgotten, and it reaches no memory by it.
 void rm_recover_distrust(rm_card_t *card);
 // Any other thread, [P]. Returns when no reset is going on.
 void rm_recover_wait(rm_card_t *card);
+// The card does not answer, or (`is_there`) is taken away from the driver: all clients are lost.
+void rm_recover_gone(rm_card_t *card, bool is_there);
+// Keeps others out of hw. False: somebody is still inside, in the doorbell of a simulated card.
+bool rm_recover_close(rm_card_t *card);
+void rm_recover_open(rm_card_t *card);
+// Has the watchdog's thread do it, once it did what it was asked for before.
+status_t rm_recover_ask(rm_card_t *card, rm_order_t order, uint32_t node);
 // Takes bad pages from the card. False: some are left, since there is no memory to write them down.
 bool rm_recover_pages(rm_card_t *card);
 WARN_UNUSED status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request);
@@ -550,6 +586,8 @@ WARN_UNUSED status_t rm_reset_request(rm_client_t *client, const accel_req_reset
 void rm_pm_wake(rm_card_t *card); // [P] before work is handed over
 void rm_pm_idle(rm_card_t *card); // [P] the watchdog's thread: sleep?
 void rm_pm_heat(rm_card_t *card); // [P] too hot to work?
+// [P] The watchdog's thread, with the gate closed.
+void rm_pm_set(rm_card_t *card, uint32_t state);
 WARN_UNUSED status_t rm_pm_telemetry(rm_card_t *card, accel_req_telemetry_t *request);
 WARN_UNUSED status_t rm_pm_power(rm_card_t *card, const accel_req_power_t *request);
 

@@ -437,7 +437,7 @@ static rm_ready_t points_reached(const rm_job_t *job) {
 rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job) {
     const rm_context_t *context = job->context;
     const rm_node_t *node = &card->nodes[job->node];
-    if (LOAD_ACQUIRE(&card->absent) != 0 || node->token != 0 || node->stop ||
+    if (LOAD_ACQUIRE(&card->absent) != 0 || card->frozen || node->token != 0 || node->stop ||
         rm_in_flight(node) >= RM_FLIGHT || hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
         return RM_NOT_YET;
     if (context == NULL)

@@ -81,8 +81,17 @@ static status_t forget(rm_card_t *card, const rm_vm_t *vm, rm_job_t *job, uint64
     return STATUS_DEVICE_LOST;
 }
 
+void rm_vm_detach(rm_card_t *card) {
+    LIST_FOR_EACH(node, &card->vms) {
+        rm_vm_t *vm = LIST_OWNER(node, rm_vm_t, link);
+        rm_table_destroy(card, vm->root);
+        vm->root = NULL;
+    }
+}
+
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
-    LIST_FOR_EACH(node, &vm->bindings) {
+    for (list_node_t *node = vm->bindings.next; node != &vm->bindings && vm->root != NULL;
+         node = node->next) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
         rm_table_unmap(vm, binding->va, binding->bytes);
     }
@@ -110,7 +119,7 @@ static bool overlaps(const rm_vm_t *vm, uint64_t va, uint64_t bytes) {
 static uint32_t pte_flags(const rm_store_t *store, uint32_t prot) {
     return ((prot & ACCEL_PROT_WRITE) != 0 ? HW_PTE_WRITE : 0) |
            ((prot & ACCEL_PROT_EXECUTE) != 0 ? HW_PTE_EXECUTE : 0) |
-           (rm_store_is_host(store) ? HW_PTE_HOST : 0);
+           (store->is_host ? HW_PTE_HOST : 0);
 }
 
 // Under the vm mutex. Nothing of the range is mapped before all that it needs is there: the card

@@ -143,7 +143,7 @@ static void watch_node(rm_card_t *card, uint32_t number) {
     hw_node_info_t info;
     hw_node_query(card->hw, number, &info);
     if (info.state == ISA_NODE_STATE_OFF) {
-        rm_recover_gone(card); // it was away and came back as after power-on
+        rm_recover_gone(card, false); // it was away and came back as after power-on
         return;
     }
     look_t look = {.beat = info.heartbeat, .held = hw_held(card->hw, number)};
@@ -157,10 +157,16 @@ static void watch_node(rm_card_t *card, uint32_t number) {
         hang(card, number);
 }
 
-// --- What an administrator asks ---
+// --- What administrators and the system ask ---
 
-static status_t reset(rm_card_t *card, const rm_ask_t *ask) {
-    if (ask->level == ACCEL_RESET_CARD)
+static status_t obey(rm_card_t *card, const rm_ask_t *ask) {
+    if (ask->order > RM_ORDER_RESET_CARD)
+        return rm_life_order(card, (rm_order_t)ask->order);
+    if (LOAD_ACQUIRE(&card->detached) != 0)
+        return STATUS_DEVICE_LOST;
+    if (LOAD_ACQUIRE(&card->suspended) != 0)
+        return STATUS_BUSY;
+    if (ask->order == RM_ORDER_RESET_CARD)
         return rm_recover_card(card, ACCEL_LOST_RESET);
     if (LOAD_ACQUIRE(&card->absent) != 0)
         return STATUS_DEVICE_LOST;
@@ -173,7 +179,7 @@ static void look_at_ask(rm_card_t *card) {
     rm_unspin(card);
     if (ask.asked == ask.done)
         return;
-    status_t status = reset(card, &ask);
+    status_t status = obey(card, &ask);
     rm_spin(card);
     card->ask.result = status;
     card->ask.done = ask.asked;
@@ -198,7 +204,7 @@ static uint64_t deadline_of(const rm_card_t *card, rm_node_t *node) {
 // Under the spin. A time that has passed is looked at again in a millisecond: others deal with it.
 static uint64_t next_time(rm_card_t *card, uint64_t now) {
     bool sleeps = (card->features & ISA_FEATURE_POWER) != 0 && card->asleep == 0;
-    if (card->absent != 0)
+    if (card->absent != 0 || card->suspended != 0)
         return PORT_WORK_NEVER;
     if (!card->watching)
         return sleeps ? card->active_ns + card->options.idle_ns : PORT_WORK_NEVER;
@@ -241,7 +247,7 @@ static void look_after(rm_card_t *card) {
         look_for_interrupt(card, i);
     rm_sched_nudge(card);
     if (!hw_alive(card->hw)) {
-        rm_recover_gone(card);
+        rm_recover_gone(card, false);
         return;
     }
     for (uint32_t i = 0; i < ISA_NODE_COUNT && card->absent == 0; i++)
@@ -257,10 +263,10 @@ void rm_watch_run(void *user) {
     card->watch_at = PORT_WORK_NEVER;
     rm_unspin(card);
     if (LOAD_ACQUIRE(&card->gone) != 0)
-        rm_recover_gone(card);
+        rm_recover_gone(card, false);
     look_at_ask(card);
     rm_recover_distrusted(card);
-    if (LOAD_ACQUIRE(&card->absent) == 0)
+    if (LOAD_ACQUIRE(&card->absent) == 0 && LOAD_ACQUIRE(&card->suspended) == 0)
         look_after(card);
     plan_next(card);
 }

@@ -56,7 +56,7 @@ static void count_late(void *user, port_log_t id, uint64_t a, uint64_t b, uint64
         (void)ATOMIC_ADD(&rig->n_late, 1u);
 }
 
-void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options) {
+static void open_card(rig_t *rig, bool posted, sim_mode_t mode) {
     memset(rig, 0, sizeof *rig);
     assert_int_equal(port_user_create(count_late, rig, &rig->port), STATUS_OK);
     sim_host_t host = {
@@ -76,8 +76,23 @@ void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *o
         .memory_bytes = RIG_MEMORY,
     };
     assert_int_equal(sim_card_plug_as(rig->port, &card, &host, &rig->card), STATUS_OK);
-    assert_int_equal(rm_card_start(port_user_base(rig->port), options, &rig->rm), STATUS_OK);
+}
+
+static void open_driver(rig_t *rig, port_t *port, const rm_options_t *options) {
+    assert_int_equal(rm_card_start(port, options, &rig->rm), STATUS_OK);
     assert_int_equal(rm_client_open(rig->rm, NULL, &rig->admin), STATUS_OK);
+}
+
+void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options) {
+    open_card(rig, posted, mode);
+    open_driver(rig, port_user_base(rig->port), options);
+}
+
+void rig_open_watched(rig_t *rig, bool posted, const rm_options_t *options) {
+    open_card(rig, posted, SIM_MODE_FUNCTIONAL);
+    assert_int_equal(port_fault_create(port_user_base(rig->port), NULL, NULL, &rig->fault),
+                     STATUS_OK);
+    open_driver(rig, port_fault_base(rig->fault), options);
 }
 
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
@@ -87,7 +102,16 @@ void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
 void rig_close(rig_t *rig) {
     rm_client_close(rig->admin);
     rm_card_stop(rig->rm);
-    sim_card_unplug(rig->port, &rig->card);
+    if (rig->fault != NULL) {
+        port_fault_books_t books;
+        port_fault_books(rig->fault, &books);
+        assert_string_equal(books.first, "");
+        assert_int_equal(port_fault_tell_open(rig->fault), 0);
+    }
+    port_user_detach(rig->port);
+    rig->card.destroy(rig->card.self);
+    port_fault_destroy(rig->fault);
+    port_user_destroy(rig->port);
 }
 
 // --- Requests ---

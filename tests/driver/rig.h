@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "driver/port/fault/fault.h"
 #include "driver/rm/rm.h"
 #include "isa/card.h"
 #include "isa/packet.h"
@@ -30,6 +31,7 @@
 
 typedef struct rig {
     port_user_t *port;
+    port_fault_t *fault; // between port and rm, or NULL
     sim_function_t card;
     rm_card_t *rm;
     rm_client_t *admin;
@@ -50,6 +52,8 @@ typedef struct rig_user {
 
 // `posted`: the card works on threads of its own.
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options);
+// With a fault port between, which watches rm; rig_close asserts that it kept the rules.
+void rig_open_watched(rig_t *rig, bool posted, const rm_options_t *options);
 void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options);
 void rig_close(rig_t *rig);
 // Not an administrator, without limits.
