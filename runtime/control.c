@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An instance's control block, in host memory: command buffers made once, then only the argument
-// block changes from launch to launch.
+// A launch's control block, in host memory: command buffers made once, then only the argument block
+// changes from use to use.
 #include <string.h>
 
 #include "runtime/runtime_internal.h"
@@ -15,15 +15,15 @@ static uint64_t args_bytes(const rt_instance_t *instance) {
            ((uint64_t)note->n_inputs + note->n_outputs) * sizeof(isa_args_io_t);
 }
 
-static uint64_t address_of(const rt_instance_t *instance, const void *part) {
-    return instance->control_va + (uint64_t)((const uint8_t *)part - instance->control);
+static uint64_t address_of(const rt_launch_t *launch, const void *part) {
+    return launch->control_va + (uint64_t)((const uint8_t *)part - launch->control);
 }
 
 // --- Command buffers ---
 
-static void add(rt_instance_t *instance, const void *packet, uint32_t bytes) {
-    memcpy(instance->control + instance->ib_bytes, packet, bytes);
-    instance->ib_bytes += bytes;
+static void add(rt_launch_t *launch, const void *packet, uint32_t bytes) {
+    memcpy(launch->control + launch->ib_bytes, packet, bytes);
+    launch->ib_bytes += bytes;
 }
 
 static isa_ib_head_t head(isa_ib_op_t op, uint32_t bytes) {
@@ -31,7 +31,7 @@ static isa_ib_head_t head(isa_ib_op_t op, uint32_t bytes) {
 }
 
 // Data of the program as the file has it, whatever the last run left there.
-static void add_segments(rt_instance_t *instance) {
+static void add_segments(const rt_instance_t *instance, rt_launch_t *launch) {
     const accel_module_t *module = instance->module;
     const isa_image_t *image = &module->program->image;
     for (uint32_t i = 0; i < image->n_segments; i++) {
@@ -43,57 +43,57 @@ static void add_segments(rt_instance_t *instance) {
                               .src = instance->data_copy_va + segment->va - module->data_first,
                               .bytes = segment->mem_bytes,
                               .rows = 1};
-        add(instance, &copy, sizeof copy);
+        add(launch, &copy, sizeof copy);
     }
 }
 
-static void make_launch(rt_instance_t *instance) {
+static void make_launch(const rt_instance_t *instance, rt_launch_t *launch) {
     isa_ib_fill_t fill = {.head = head(ISA_IB_FILL, ISA_IB_FILL_BYTES),
                           .dst = instance->sync_page.va,
                           .bytes = ISA_PAGE_BYTES,
                           .rows = 1};
     isa_ib_buffers_t buffers = {.head = head(ISA_IB_BUFFERS, ISA_IB_BUFFERS_BYTES),
-                                .log = address_of(instance, instance->log),
+                                .log = address_of(launch, launch->log),
                                 .log_bytes = RT_LOG_BYTES,
-                                .stats = address_of(instance, instance->stats),
+                                .stats = address_of(launch, launch->stats),
                                 .stats_entries = instance->module->n_stats};
-    isa_ib_launch_t launch = {.head = head(ISA_IB_LAUNCH, ISA_IB_LAUNCH_BYTES),
-                              .entry = instance->image_va + instance->module->program->image.entry,
-                              .args = address_of(instance, instance->args),
-                              .stack = instance->stack_va,
-                              .stack_bytes = instance->stack_bytes,
-                              .stack_stride = instance->stack_stride};
-    add_segments(instance);
-    add(instance, &fill, sizeof fill);
-    add(instance, &buffers, sizeof buffers);
-    add(instance, &launch, sizeof launch);
+    isa_ib_launch_t start = {.head = head(ISA_IB_LAUNCH, ISA_IB_LAUNCH_BYTES),
+                             .entry = instance->image_va + instance->module->program->image.entry,
+                             .args = address_of(launch, launch->args),
+                             .stack = instance->stack_va,
+                             .stack_bytes = instance->stack_bytes,
+                             .stack_stride = instance->stack_stride};
+    add_segments(instance, launch);
+    add(launch, &fill, sizeof fill);
+    add(launch, &buffers, sizeof buffers);
+    add(launch, &start, sizeof start);
 }
 
-static isa_ib_launch_t *launch_packet(rt_instance_t *instance) {
-    return (isa_ib_launch_t *)(void *)(instance->control + instance->ib_bytes -
+static isa_ib_launch_t *launch_packet(rt_launch_t *launch) {
+    return (isa_ib_launch_t *)(void *)(launch->control + launch->ib_bytes -
                                        sizeof(isa_ib_launch_t));
 }
 
-uint64_t rt_control_resume(rt_instance_t *instance, uint64_t result, uint32_t *out_bytes) {
+uint64_t rt_control_resume(rt_launch_t *launch, uint64_t result, uint32_t *out_bytes) {
     isa_ib_resume_t resume = {.head = head(ISA_IB_RESUME, ISA_IB_RESUME_BYTES),
-                              .launch = instance->launch,
+                              .launch = launch->number,
                               .result = result};
-    memcpy(instance->control + RESUME_AT, &resume, sizeof resume);
+    memcpy(launch->control + RESUME_AT, &resume, sizeof resume);
     *out_bytes = sizeof resume;
-    return instance->control_va + RESUME_AT;
+    return launch->control_va + RESUME_AT;
 }
 
-void rt_control_reset(rt_instance_t *instance, uint32_t launch) {
-    memset(instance->stats, 0, instance->module->n_stats * sizeof *instance->stats);
-    instance->log->used = instance->log->dropped = 0;
-    launch_packet(instance)->launch = launch;
+void rt_control_reset(const rt_instance_t *instance, rt_launch_t *launch, uint32_t number) {
+    memset(launch->stats, 0, instance->module->n_stats * sizeof *launch->stats);
+    launch->log->used = launch->log->dropped = 0;
+    launch_packet(launch)->launch = number;
 }
 
 // --- Layout ---
 
-static void make_args(rt_instance_t *instance) {
+static void make_args(const rt_instance_t *instance, rt_launch_t *launch) {
     const isa_note_t *note = instance->module->program->image.note;
-    *instance->args = (isa_args_t){
+    *launch->args = (isa_args_t){
         .size = args_bytes(instance),
         .n_inputs = note->n_inputs,
         .n_outputs = note->n_outputs,
@@ -106,7 +106,8 @@ static void make_args(rt_instance_t *instance) {
 
 static uint64_t round_up(uint64_t bytes) { return (bytes + 63) & ~UINT64_C(63); }
 
-accel_status_t rt_control_create(rt_instance_t *instance, accel_error_t *error) {
+accel_status_t rt_control_create(const rt_instance_t *instance, rt_launch_t *launch,
+                                 accel_error_t *error) {
     uint64_t args_at = IB_BYTES, log_at = args_at + round_up(args_bytes(instance));
     uint64_t stats_at = log_at + RT_LOG_BYTES;
     const accel_module_t *module = instance->module;
@@ -115,12 +116,12 @@ accel_status_t rt_control_create(rt_instance_t *instance, accel_error_t *error) 
     _Static_assert(ISA_MAX_SEGMENTS * sizeof(isa_ib_copy_t) + 256 <= LAUNCH_LIMIT, "room");
     RT_TRY(accel_host_alloc(module->device, (size_t)bytes, &memory, error));
     memset(memory, 0, (size_t)bytes);
-    instance->control = memory;
-    instance->control_va = rt_host_va(module->device, memory, bytes);
-    instance->args = (isa_args_t *)(void *)(instance->control + args_at);
-    instance->log = (isa_log_t *)(void *)(instance->control + log_at);
-    instance->stats = (isa_node_stats_t *)(void *)(instance->control + stats_at);
-    make_args(instance);
-    make_launch(instance);
+    launch->control = memory;
+    launch->control_va = rt_host_va(module->device, memory, bytes);
+    launch->args = (isa_args_t *)(void *)(launch->control + args_at);
+    launch->log = (isa_log_t *)(void *)(launch->control + log_at);
+    launch->stats = (isa_node_stats_t *)(void *)(launch->control + stats_at);
+    make_args(instance, launch);
+    make_launch(instance, launch);
     return ACCEL_OK;
 }

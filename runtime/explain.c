@@ -50,18 +50,26 @@ typedef struct culprit {
     const char *node, *op; // of the program, or NULL
 } culprit_t;
 
-static bool find_launch(accel_device_t *device, uint32_t launch, culprit_t *out_culprit) {
+static const rt_launch_t *launch_of(const rt_instance_t *instance, uint32_t number) {
+    for (uint32_t i = 0; i < RT_QUEUED; i++)
+        if (number != 0 && instance->launches[i].number == number)
+            return &instance->launches[i];
+    return NULL;
+}
+
+static bool find_launch(accel_device_t *device, uint32_t number, culprit_t *out_culprit) {
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
         const accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
         for (list_node_t *n = module->instances.next; n != &module->instances; n = n->next) {
             const rt_instance_t *instance = LIST_OWNER(n, rt_instance_t, link);
-            if (launch == 0 || instance->launch != launch)
+            const rt_launch_t *launch = launch_of(instance, number);
+            if (launch == NULL)
                 continue;
             uint64_t limit = module->options.heap_limit;
             *out_culprit = (culprit_t){
                 .module = module,
                 .image_va = instance->image_va,
-                .heap_refused = instance->heap_refused,
+                .heap_refused = launch->heap_refused,
                 .heap_limit = limit != 0 ? limit : instance->heap_reserved,
             };
             return true;

@@ -48,13 +48,14 @@ void rt_heap_free(rt_instance_t *instance) {
     instance->heap_va = 0;
 }
 
-status_t rt_heap_answer(rt_instance_t *instance, uint64_t need, uint64_t *out_result) {
+status_t rt_heap_answer(rt_instance_t *instance, rt_launch_t *launch, uint64_t need,
+                        uint64_t *out_result) {
     status_t status = rt_heap_commit(instance, need);
     *out_result = status == STATUS_OK ? 0 : 1;
     if (status == STATUS_OK)
         return STATUS_OK;
     rt_lock(instance->module->device);
-    instance->heap_refused = need;
+    launch->heap_refused = need;
     rt_unlock(instance->module->device);
     return status == STATUS_LIMIT || status == STATUS_NO_MEMORY ? STATUS_OK : status;
 }

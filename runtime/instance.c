@@ -54,43 +54,64 @@ static void free_stacks(rt_instance_t *instance) {
     (void)rt_destroy(device, ACCEL_REQ_BO_DESTROY, instance->stack_bo);
 }
 
-static void destroy(rt_instance_t *instance) {
-    accel_device_t *device = instance->module->device;
-    const isa_note_t *note = instance->module->program->image.note;
-    rt_stream_deinit(&instance->own);
-    for (uint32_t i = 0; instance->places != NULL && i < note->n_inputs + note->n_outputs; i++)
-        accel_host_free(device, instance->places[i].staging);
-    accel_host_free(device, instance->control);
-    rt_range_free(device, &instance->sync_page);
-    rt_heap_free(instance);
-    free_stacks(instance);
-    rt_image_unbind(instance);
-    free(instance->places);
-    free(instance->by_index);
-    free(instance->outputs_by_index);
-    free(instance->symbols);
-    free(instance);
+// --- Launches ---
+
+static uint32_t n_io_of(const accel_module_t *module) {
+    const isa_note_t *note = module->program->image.note;
+    return note->n_inputs + note->n_outputs;
+}
+
+static accel_status_t make_launch(const rt_instance_t *instance, rt_launch_t *launch,
+                                  accel_error_t *error) {
+    const accel_module_t *module = instance->module;
+    if (launch->places == NULL)
+        launch->places = calloc((size_t)n_io_of(module) + 1, sizeof *launch->places);
+    if (launch->symbols == NULL)
+        launch->symbols =
+            calloc((size_t)module->program->image.note->n_symbols + 1, sizeof *launch->symbols);
+    if (launch->places == NULL || launch->symbols == NULL)
+        return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
+    return launch->control != NULL ? ACCEL_OK : rt_control_create(instance, launch, error);
+}
+
+static void free_launch(const accel_module_t *module, rt_launch_t *launch) {
+    for (uint32_t i = 0; launch->places != NULL && i < n_io_of(module); i++)
+        accel_host_free(module->device, launch->places[i].staging);
+    accel_host_free(module->device, launch->control);
+    free(launch->places);
+    free(launch->symbols);
 }
 
 // --- Life ---
 
+static void destroy(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    rt_stream_deinit(&instance->own);
+    for (uint32_t i = 0; i < RT_QUEUED; i++)
+        free_launch(instance->module, &instance->launches[i]);
+    rt_range_free(device, &instance->sync_page);
+    rt_heap_free(instance);
+    free_stacks(instance);
+    rt_image_unbind(instance);
+    free(instance->by_index);
+    free(instance->outputs_by_index);
+    free(instance);
+}
+
 static rt_instance_t *instance_new(accel_module_t *module) {
-    const isa_note_t *note = module->program->image.note;
-    size_t n_io = (size_t)note->n_inputs + note->n_outputs;
+    size_t n_io = n_io_of(module);
     rt_instance_t *instance = calloc(1, sizeof *instance);
     if (instance == NULL)
         return NULL;
     list_init(&instance->link);
     instance->module = module;
-    instance->is_collected = true;
+    for (uint32_t i = 0; i < RT_QUEUED; i++)
+        instance->launches[i].is_collected = true;
     instance->own.device = module->device;
     instance->own.options = module->options.stream;
-    instance->places = calloc(n_io + 1, sizeof *instance->places);
     instance->by_index = calloc(n_io + 1, sizeof(*instance->by_index));
     instance->outputs_by_index = calloc(n_io + 1, sizeof(*instance->outputs_by_index));
-    instance->symbols = calloc((size_t)note->n_symbols + 1, sizeof *instance->symbols);
-    if (instance->places != NULL && instance->by_index != NULL &&
-        instance->outputs_by_index != NULL && instance->symbols != NULL)
+    if (instance->by_index != NULL && instance->outputs_by_index != NULL)
         return instance;
     destroy(instance);
     return NULL;
@@ -107,7 +128,7 @@ static accel_status_t fill(rt_instance_t *instance, accel_error_t *error) {
     if (status != STATUS_OK)
         return rt_fail_device(instance->module->device, error, status,
                               "no memory on the card for the program");
-    return rt_control_create(instance, error);
+    return make_launch(instance, &instance->launches[0], error);
 }
 
 // What else may be said when it is not the first.
@@ -201,23 +222,35 @@ void rt_instance_give(rt_instance_t *instance) { STORE_RELEASE(&instance->stream
 
 // --- The end of launches ---
 
-static void print_log(rt_instance_t *instance) {
-    const accel_module_options_t *options = &instance->module->options;
-    uint64_t used = instance->log->used;
+static void collect(const accel_module_t *module, rt_launch_t *launch) {
+    uint64_t used = launch->log->used;
+    launch->is_collected = true;
     if (used > RT_LOG_BYTES - sizeof(isa_log_t))
         used = RT_LOG_BYTES - sizeof(isa_log_t);
-    if (used != 0 && options->log != NULL)
-        options->log(options->log_user, (const char *)(instance->log + 1), (size_t)used);
-    instance->log->used = 0;
+    if (used != 0 && module->options.log != NULL)
+        module->options.log(module->options.log_user, (const char *)(launch->log + 1),
+                            (size_t)used);
+    launch->log->used = 0;
 }
 
-// Its launch has ended.
-static void collect(rt_instance_t *instance) {
-    if (instance->is_collected)
-        return;
-    instance->is_collected = true;
-    print_log(instance);
+// The first of those that were not collected, up to a point; NULL: none.
+static rt_launch_t *oldest(rt_instance_t *instance, uint64_t point) {
+    rt_launch_t *found = NULL;
+    for (uint32_t i = 0; i < RT_QUEUED; i++) {
+        rt_launch_t *launch = &instance->launches[i];
+        if (!launch->is_collected && launch->point <= point &&
+            (found == NULL || launch->point < found->point))
+            found = launch;
+    }
+    return found;
 }
+
+static void collect_to(rt_instance_t *instance, uint64_t point) {
+    for (rt_launch_t *launch; (launch = oldest(instance, point)) != NULL;)
+        collect(instance->module, launch);
+}
+
+void rt_instance_collect(rt_instance_t *instance) { collect_to(instance, UINT64_MAX); }
 
 static void let_go(rt_instance_t *instance) {
     accel_device_t *device = instance->module->device;
@@ -230,21 +263,54 @@ static void let_go(rt_instance_t *instance) {
         rt_lane_free(device, lane);
 }
 
+// In a lane that the stream left, it ended with it.
+static bool is_over(const rt_instance_t *instance, const rt_launch_t *launch,
+                    const accel_stream_t *stream) {
+    return launch->is_collected || instance->lane != stream->lane ||
+           launch->point <= stream->reached;
+}
+
+static accel_status_t wait_for(rt_instance_t *instance, const rt_launch_t *launch,
+                               accel_stream_t *stream, accel_error_t *error) {
+    accel_status_t result = ACCEL_OK;
+    uint64_t point = launch->point;
+    if (!is_over(instance, launch, stream))
+        result = rt_stream_wait(stream, point, UINT64_MAX, error);
+    collect_to(instance, result == ACCEL_OK ? point : UINT64_MAX); // else the lane was left
+    return result;
+}
+
+// A heap belongs to the instance: while a launch may have it grow, the next one is not filled in.
+static uint32_t queue_of(const accel_module_t *module) {
+    return (module->program->image.note->flags & ISA_IMAGE_MAY_GROW) != 0 ? 1 : RT_QUEUED;
+}
+
+accel_status_t rt_instance_next(rt_instance_t *instance, accel_stream_t *stream,
+                                rt_launch_t **out_launch, accel_error_t *error) {
+    rt_launch_t *launch = instance->last != NULL ? instance->last : &instance->launches[0];
+    for (uint32_t i = 0; i < queue_of(instance->module) && !is_over(instance, launch, stream); i++)
+        if (instance->launches[i].point < launch->point ||
+            is_over(instance, &instance->launches[i], stream))
+            launch = &instance->launches[i];
+    RT_TRY(wait_for(instance, launch, stream, error));
+    RT_TRY(make_launch(instance, launch, error));
+    *out_launch = launch;
+    return ACCEL_OK;
+}
+
 accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
                                 accel_error_t *error) {
-    accel_status_t result = ACCEL_OK;
-    // In a lane that the stream left, it ended with it.
-    if (!instance->is_collected && instance->lane == stream->lane)
-        result = rt_stream_wait(stream, instance->point, UINT64_MAX, error);
-    collect(instance);
-    return result;
+    if (instance->last == NULL)
+        return ACCEL_OK;
+    return wait_for(instance, instance->last, stream, error);
 }
 
 static rt_instance_t *next_of(accel_device_t *device, const accel_stream_t *stream, bool end) {
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
         accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
         rt_instance_t *instance = find(module, stream);
-        if (instance != NULL && (!instance->is_collected || (end && instance->lane != NULL)))
+        if (instance != NULL &&
+            (oldest(instance, UINT64_MAX) != NULL || (end && instance->lane != NULL)))
             return instance;
     }
     return NULL;
@@ -257,7 +323,7 @@ void rt_instances_collect(accel_stream_t *stream, bool end) {
         rt_unlock(stream->device);
         if (instance == NULL)
             return;
-        collect(instance);
+        rt_instance_collect(instance);
         if (end)
             let_go(instance);
     }
@@ -279,9 +345,9 @@ void rt_instances_destroy(accel_module_t *module) {
     list_node_t *node;
     while ((node = list_first(&module->instances)) != NULL) {
         rt_instance_t *instance = LIST_OWNER(node, rt_instance_t, link);
-        if (instance->lane != NULL)
-            (void)rt_lane_wait(device, instance->lane, instance->point, UINT64_MAX, NULL);
-        collect(instance);
+        if (instance->lane != NULL && instance->last != NULL)
+            (void)rt_lane_wait(device, instance->lane, instance->last->point, UINT64_MAX, NULL);
+        rt_instance_collect(instance);
         let_go(instance);
         rt_lock(device);
         list_remove(&instance->link);

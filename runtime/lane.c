@@ -123,24 +123,38 @@ static status_t submit_once(accel_device_t *device, rt_lane_t *lane, accel_req_s
 
 // --- Suspended launches ---
 
-// The launch that a suspended lane waits in: the first that is not done. NULL: all are.
+// A launch under way, and where.
+typedef struct under_way {
+    rt_instance_t *instance; // NULL: none
+    rt_launch_t *launch;
+} under_way_t;
+
+// Under the client's lock: the instance's first launch behind `value`, if that is before `found`.
+static void find_first(rt_instance_t *instance, uint64_t value, under_way_t *found) {
+    for (uint32_t i = 0; i < RT_QUEUED; i++) {
+        rt_launch_t *launch = &instance->launches[i];
+        if (launch->point > value &&
+            (found->instance == NULL || launch->point < found->launch->point))
+            *found = (under_way_t){instance, launch};
+    }
+}
+
+// The launch that a suspended lane waits in: the first that is not done.
 static status_t suspended_in(accel_device_t *device, const rt_lane_t *lane,
-                             rt_instance_t **out_instance) {
+                             under_way_t *out_found) {
     accel_req_sync_t now = {.handle = lane->sync};
+    *out_found = (under_way_t){0};
     RETURN_IF_ERROR(rt_request(device, &now, sizeof now, ACCEL_REQ_SYNC_QUERY));
-    rt_instance_t *found = NULL;
     rt_lock(device);
     for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
         accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
         for (list_node_t *n = module->instances.next; n != &module->instances; n = n->next) {
             rt_instance_t *instance = LIST_OWNER(n, rt_instance_t, link);
-            if (instance->lane == lane && instance->point > now.value &&
-                (found == NULL || instance->point < found->point))
-                found = instance;
+            if (instance->lane == lane)
+                find_first(instance, now.value, out_found);
         }
     }
     rt_unlock(device);
-    *out_instance = found;
     return STATUS_OK;
 }
 
@@ -149,20 +163,20 @@ static status_t answer(accel_device_t *device, rt_lane_t *lane) {
     RETURN_IF_ERROR(rt_request(device, &query, sizeof query, ACCEL_REQ_CTX_QUERY));
     if (query.state != ACCEL_CTX_SUSPENDED)
         return STATUS_OK;
-    rt_instance_t *instance;
+    under_way_t at;
     // What ends the launch meanwhile (a lost card, another thread's answer) is told here, or to
     // whoever waits.
-    RETURN_IF_ERROR(suspended_in(device, lane, &instance));
-    if (instance == NULL)
+    RETURN_IF_ERROR(suspended_in(device, lane, &at));
+    if (at.instance == NULL)
         return STATUS_OK;
     uint64_t result;
     uint32_t bytes;
-    RETURN_IF_ERROR(rt_heap_answer(instance, query.heap_need, &result));
+    RETURN_IF_ERROR(rt_heap_answer(at.instance, at.launch, query.heap_need, &result));
     accel_req_submit_t request = {.node = ACCEL_NODE_COMPUTE, .n_out = 1};
-    request.ib = rt_control_resume(instance, result, &bytes);
+    request.ib = rt_control_resume(at.launch, result, &bytes);
     request.bytes = bytes;
-    request.out[0] = (accel_sync_point_t){.sync = lane->sync, .value = instance->point};
-    return rt_lane_submit(device, lane, instance->point - 1, &request, ACCEL_SUBMIT_RESUME, NULL);
+    request.out[0] = (accel_sync_point_t){.sync = lane->sync, .value = at.launch->point};
+    return rt_lane_submit(device, lane, at.launch->point - 1, &request, ACCEL_SUBMIT_RESUME, NULL);
 }
 
 // Gives the lane's suspended launch memory; if another thread is doing so, that is as good.

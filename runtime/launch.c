@@ -72,23 +72,23 @@ static accel_status_t sort_inputs(const accel_module_t *module, const accel_tens
     return ACCEL_OK;
 }
 
-static void set_output_args(rt_instance_t *instance) {
-    const accel_module_t *module = instance->module;
+static void set_output_args(const accel_module_t *module, rt_launch_t *launch) {
     for (uint32_t i = 0; i < n_outputs_of(module); i++) {
-        isa_args_io_t *io = &instance->args->io[n_inputs_of(module) + i];
+        isa_args_io_t *io = &launch->args->io[n_inputs_of(module) + i];
         int64_t dims[ISA_MAX_RANK];
         *io = (isa_args_io_t){0};
-        if (rt_shape_output(module, n_inputs_of(module) + i, instance->symbols, dims))
+        if (rt_shape_output(module, n_inputs_of(module) + i, launch->symbols, dims))
             for (uint32_t d = 0; d < rt_io(module, n_inputs_of(module) + i)->rank; d++)
                 io->dims[d] = (uint64_t)dims[d];
     }
 }
 
-accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *inputs,
-                                uint32_t n_inputs, accel_error_t *error) {
+accel_status_t rt_launch_inputs(rt_instance_t *instance, rt_launch_t *launch,
+                                const accel_tensor_t *inputs, uint32_t n_inputs,
+                                accel_error_t *error) {
     const accel_module_t *module = instance->module;
     const accel_tensor_t **by_index = instance->by_index;
-    int64_t *symbols = instance->symbols;
+    int64_t *symbols = launch->symbols;
     RT_TRY(sort_inputs(module, inputs, n_inputs, by_index, error));
     for (uint32_t i = 0; i < module->program->image.note->n_symbols; i++)
         symbols[i] = -1;
@@ -98,60 +98,81 @@ accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *i
     }
     RT_TRY(rt_shape_symbols(module, symbols, error));
     for (uint32_t i = 0; i < n_inputs_of(module); i++) {
-        instance->args->io[i] = (isa_args_io_t){0};
+        launch->args->io[i] = (isa_args_io_t){0};
         for (uint32_t d = 0; d < by_index[i]->rank; d++)
-            instance->args->io[i].dims[d] = (uint64_t)by_index[i]->dims[d];
+            launch->args->io[i].dims[d] = (uint64_t)by_index[i]->dims[d];
     }
-    set_output_args(instance);
+    set_output_args(module, launch);
     return ACCEL_OK;
 }
 
 // --- Launch ---
 
 // Known before the submission, for whoever finds it suspended.
-static uint32_t publish(rt_instance_t *instance, accel_stream_t *stream, bool may_grow) {
+static uint32_t publish(rt_instance_t *instance, rt_launch_t *launch, accel_stream_t *stream,
+                        bool may_grow) {
     accel_device_t *device = stream->device;
     rt_lane_t *before = NULL;
     rt_lock(device);
-    uint32_t launch = ++device->launches;
-    instance->launch = launch;
-    instance->heap_refused = 0;
-    instance->point = stream->point + 1;
+    uint32_t number = ++device->launches;
+    launch->number = number;
+    launch->heap_refused = 0;
     if (instance->lane != stream->lane) {
         before = instance->lane;
         instance->lane = stream->lane;
         rt_lane_hold(stream->lane);
+        for (uint32_t i = 0; i < RT_QUEUED; i++)
+            instance->launches[i].point = 0; // that was another lane's
     }
+    launch->point = stream->point + 1;
     stream->lane->grows = stream->lane->grows || may_grow;
+    instance->last = launch;
     instance->module->last = instance;
     rt_unlock(device);
     if (before != NULL)
         rt_lane_release(device, before);
-    return launch;
+    return number;
 }
 
-accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool wait,
-                         accel_error_t *error) {
+// It never began. Its point will be another's.
+static void withdraw(rt_instance_t *instance, rt_launch_t *launch, rt_launch_t *last) {
+    rt_lock(instance->module->device);
+    launch->point = 0;
+    instance->last = last;
+    rt_unlock(instance->module->device);
+    launch->is_collected = true;
+}
+
+static void set_args(const rt_instance_t *instance, rt_launch_t *launch) {
     const isa_note_t *note = instance->module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
-        instance->args->io[i].va = instance->places[i].va;
-        instance->args->io[i].bytes = instance->places[i].bytes;
+        launch->args->io[i].va = launch->places[i].va;
+        launch->args->io[i].bytes = launch->places[i].bytes;
     }
-    instance->args->heap_bytes = instance->heap_bytes;
+    launch->args->heap_bytes = instance->heap_bytes;
+}
+
+accel_status_t rt_launch_submit(rt_instance_t *instance, rt_launch_t *launch,
+                                accel_stream_t *stream, bool wait, accel_error_t *error) {
+    const isa_note_t *note = instance->module->program->image.note;
+    rt_launch_t *last = instance->last;
+    set_args(instance, launch);
     status_t status = rt_stream_ready(stream);
     if (status != STATUS_OK)
         return rt_fail_device(stream->device, error, status, "cannot set a lost context up again");
+    if (instance->lane != stream->lane)
+        rt_instance_collect(instance);
     bool may_grow = (note->flags & ISA_IMAGE_MAY_GROW) != 0;
     accel_req_submit_t request = {.node = ACCEL_NODE_COMPUTE,
-                                  .ib = instance->control_va,
-                                  .bytes = instance->ib_bytes,
+                                  .ib = launch->control_va,
+                                  .bytes = launch->ib_bytes,
                                   .timeout_ns = stream->options.timeout_ns};
-    rt_control_reset(instance, publish(instance, stream, may_grow));
-    instance->is_collected = false;
+    rt_control_reset(instance, launch, publish(instance, launch, stream, may_grow));
+    launch->is_collected = false;
     status = rt_stream_submit(stream, &request, may_grow ? ACCEL_SUBMIT_MAY_SUSPEND : 0, wait);
     if (status == STATUS_OK)
         return ACCEL_OK;
-    instance->is_collected = true;
+    withdraw(instance, launch, last);
     // CONTEXT_LOST: by a fault that nobody waited for yet.
     return rt_stream_failed(stream, status, "cannot launch the program", error);
 }
@@ -159,12 +180,13 @@ accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool w
 // --- Outputs ---
 
 // What the program wrote is no more to be trusted than the program.
-accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_tensor_t *out_tensor,
-                                uint64_t *out_va, accel_error_t *error) {
+accel_status_t rt_launch_output(const rt_instance_t *instance, const rt_launch_t *launch,
+                                uint32_t index, accel_tensor_t *out_tensor, uint64_t *out_va,
+                                accel_error_t *error) {
     const accel_module_t *module = instance->module;
     const isa_io_t *io = rt_io(module, index);
-    const isa_args_io_t *args = &instance->args->io[index];
-    const rt_place_t *place = &instance->places[index];
+    const isa_args_io_t *args = &launch->args->io[index];
+    const rt_place_t *place = &launch->places[index];
     uint64_t bytes;
     out_tensor->name = rt_io_name(module, index);
     out_tensor->dtype = (accel_dtype_t)io->dtype;

@@ -50,9 +50,8 @@ static void place_buffer(rt_place_t *place, const accel_tensor_t *tensor) {
     place->host = NULL;
 }
 
-static accel_status_t place_input(rt_instance_t *instance, uint32_t index,
+static accel_status_t place_input(rt_instance_t *instance, rt_place_t *place,
                                   const accel_tensor_t *tensor, accel_error_t *error) {
-    rt_place_t *place = &instance->places[index];
     if (tensor->buffer != NULL)
         place_buffer(place, tensor);
     else if (!place_direct(instance, place, tensor->data, tensor->bytes)) {
@@ -64,14 +63,15 @@ static accel_status_t place_input(rt_instance_t *instance, uint32_t index,
 }
 
 // `tensor` may be NULL: nobody asks for it, but the program writes it.
-static accel_status_t place_output(rt_instance_t *instance, uint32_t index,
-                                   const accel_tensor_t *tensor, accel_error_t *error) {
-    rt_place_t *place = &instance->places[index];
+static accel_status_t place_output(rt_instance_t *instance, const rt_launch_t *launch,
+                                   uint32_t index, const accel_tensor_t *tensor,
+                                   accel_error_t *error) {
+    rt_place_t *place = &launch->places[index];
     int64_t dims[ISA_MAX_RANK];
     uint64_t bytes;
     place->va = place->bytes = 0;
     place->host = NULL;
-    if (!rt_shape_output(instance->module, index, instance->symbols, dims))
+    if (!rt_shape_output(instance->module, index, launch->symbols, dims))
         return ACCEL_OK; // in the heap
     const isa_io_t *io = rt_io(instance->module, index);
     if (rt_tensor_bytes((accel_dtype_t)io->dtype, io->rank, dims, &bytes) != ACCEL_OK)
@@ -122,12 +122,12 @@ static accel_status_t fetch_heap(rt_instance_t *instance, rt_place_t *place, uin
     return rt_stream_move(&instance->own, to, va, bytes, error);
 }
 
-static accel_status_t fetch(rt_instance_t *instance, uint32_t index, accel_tensor_t *tensor,
-                            accel_error_t *error) {
-    rt_place_t *place = &instance->places[index];
+static accel_status_t fetch(rt_instance_t *instance, const rt_launch_t *launch, uint32_t index,
+                            accel_tensor_t *tensor, accel_error_t *error) {
+    rt_place_t *place = &launch->places[index];
     accel_tensor_t result = {0};
     uint64_t va;
-    RT_TRY(rt_launch_output(instance, index, &result, &va, error));
+    RT_TRY(rt_launch_output(instance, launch, index, &result, &va, error));
     if (tensor->buffer == NULL && place->va == 0)
         RT_TRY(fetch_heap(instance, place, va, result.bytes, error));
     if (tensor->buffer != NULL && place->va == 0)
@@ -151,13 +151,14 @@ static accel_status_t fetch(rt_instance_t *instance, uint32_t index, accel_tenso
     return ACCEL_OK;
 }
 
-static accel_status_t place_all(rt_instance_t *instance, const accel_tensor_t *const *inputs,
-                                accel_tensor_t *const *outputs, accel_error_t *error) {
+static accel_status_t place_all(rt_instance_t *instance, const rt_launch_t *launch,
+                                accel_error_t *error) {
     const isa_note_t *note = instance->module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs; i++)
-        RT_TRY(place_input(instance, i, inputs[i], error));
+        RT_TRY(place_input(instance, &launch->places[i], instance->by_index[i], error));
     for (uint32_t i = 0; i < note->n_outputs; i++)
-        RT_TRY(place_output(instance, note->n_inputs + i, outputs[i], error));
+        RT_TRY(place_output(instance, launch, note->n_inputs + i, instance->outputs_by_index[i],
+                            error));
     return ACCEL_OK;
 }
 
@@ -167,14 +168,16 @@ static accel_status_t run_in(rt_instance_t *instance, const accel_tensor_t *inpu
                              accel_error_t *error) {
     const isa_note_t *note = instance->module->program->image.note;
     accel_tensor_t **by_index = instance->outputs_by_index;
-    RT_TRY(rt_launch_inputs(instance, inputs, n_inputs, error));
+    rt_launch_t *launch;
+    RT_TRY(rt_instance_next(instance, &instance->own, &launch, error));
+    RT_TRY(rt_launch_inputs(instance, launch, inputs, n_inputs, error));
     RT_TRY(sort_outputs(instance->module, outputs, n_outputs, by_index, error));
-    RT_TRY(place_all(instance, instance->by_index, by_index, error));
-    RT_TRY(rt_launch(instance, &instance->own, true, error));
+    RT_TRY(place_all(instance, launch, error));
+    RT_TRY(rt_launch_submit(instance, launch, &instance->own, true, error));
     RT_TRY(rt_instance_wait(instance, &instance->own, error));
     for (uint32_t i = 0; i < note->n_outputs; i++)
         if (by_index[i] != NULL)
-            RT_TRY(fetch(instance, note->n_inputs + i, by_index[i], error));
+            RT_TRY(fetch(instance, launch, note->n_inputs + i, by_index[i], error));
     return ACCEL_OK;
 }
 
@@ -189,14 +192,15 @@ accel_status_t accel_run(accel_module_t *module, const accel_tensor_t *inputs, u
 
 // --- Launches in a stream ---
 
-static accel_status_t check_placed(const rt_instance_t *instance, accel_error_t *error) {
+static accel_status_t check_placed(const rt_instance_t *instance, const rt_launch_t *launch,
+                                   accel_error_t *error) {
     const accel_module_t *module = instance->module;
     const isa_note_t *note = module->program->image.note;
     for (uint32_t i = 0; i < note->n_inputs + note->n_outputs; i++) {
         const accel_tensor_t *tensor = i < note->n_inputs
                                            ? instance->by_index[i]
                                            : instance->outputs_by_index[i - note->n_inputs];
-        const rt_place_t *place = &instance->places[i];
+        const rt_place_t *place = &launch->places[i];
         if (tensor == NULL)
             return rt_fail(error, ACCEL_INVALID, "output '%s' is missing", rt_io_name(module, i));
         if (place->va == 0)
@@ -217,17 +221,18 @@ accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *modul
                                    const accel_tensor_t *outputs, uint32_t n_outputs,
                                    accel_error_t *error) {
     rt_instance_t *instance;
+    rt_launch_t *launch;
     if (stream->device != module->device)
         return rt_fail(error, ACCEL_INVALID, "stream and module are of different devices");
     RT_TRY(rt_instance_take(module, stream, &instance, error));
-    RT_TRY(rt_instance_wait(instance, stream, error));
-    RT_TRY(rt_launch_inputs(instance, inputs, n_inputs, error));
+    RT_TRY(rt_instance_next(instance, stream, &launch, error));
+    RT_TRY(rt_launch_inputs(instance, launch, inputs, n_inputs, error));
     // Only read through: what the program leaves is asked for by accel_stream_output.
     RT_TRY(sort_outputs(module, (accel_tensor_t *)(uintptr_t)outputs, n_outputs,
                         instance->outputs_by_index, error));
-    RT_TRY(place_all(instance, instance->by_index, instance->outputs_by_index, error));
-    RT_TRY(check_placed(instance, error));
-    return rt_launch(instance, stream, false, error);
+    RT_TRY(place_all(instance, launch, error));
+    RT_TRY(check_placed(instance, launch, error));
+    return rt_launch_submit(instance, launch, stream, false, error);
 }
 
 accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *module, uint32_t index,
@@ -238,11 +243,12 @@ accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *modul
     if (index >= note->n_outputs)
         return rt_fail(error, ACCEL_NOT_FOUND, "the program has only %u outputs", note->n_outputs);
     rt_instance_t *instance = rt_instance_find(module, stream);
-    if (instance == NULL)
+    const rt_launch_t *launch = instance != NULL ? instance->last : NULL;
+    if (launch == NULL)
         return rt_fail(error, ACCEL_NOT_FOUND, "the program was not launched in this stream");
     RT_TRY(rt_instance_wait(instance, stream, error));
-    RT_TRY(rt_launch_output(instance, note->n_inputs + index, &result, &va, error));
-    result.data = instance->places[note->n_inputs + index].host;
+    RT_TRY(rt_launch_output(instance, launch, note->n_inputs + index, &result, &va, error));
+    result.data = launch->places[note->n_inputs + index].host;
     *out_tensor = result;
     return ACCEL_OK;
 }

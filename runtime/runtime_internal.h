@@ -237,6 +237,26 @@ typedef struct rt_place {
     size_t staging_bytes;
 } rt_place_t;
 
+// Launches of one instance that may be under way at the same time.
+#define RT_QUEUED 4u
+
+// One of them: what it is given and what it leaves behind. Made when first needed, then used again.
+typedef struct rt_launch {
+    uint8_t *control; // command buffers, argument block, log, statistics; host memory
+    uint64_t control_va;
+    uint32_t ib_bytes;
+    isa_args_t *args;
+    isa_log_t *log;
+    isa_node_stats_t *stats;
+    rt_place_t *places; // inputs, then outputs
+    int64_t *symbols;   // values
+    bool is_collected;  // it was waited for, and what it printed shown
+    // Under the client's lock.
+    uint64_t point;        // in the instance's lane; 0: of no use there any more
+    uint32_t number;       // for fault records
+    uint64_t heap_refused; // what the program asked for in vain
+} rt_launch_t;
+
 // One place to run a module in: what is written while it runs. The text is bound once an instance,
 // since data is found relative to it, but lies on the card once.
 typedef struct rt_instance {
@@ -252,30 +272,20 @@ typedef struct rt_instance {
     uint64_t stack_va, stack_bytes, stack_stride;
     uint32_t n_stacks; // bound
     rt_range_t sync_page;
-    uint8_t *control; // command buffers, argument block, log, statistics; host memory
-    uint64_t control_va;
-    uint32_t ib_bytes;
-    isa_args_t *args;
-    isa_log_t *log;
-    isa_node_stats_t *stats;
     accel_stream_t own; // of accel_run
     // Of the stream whose thread it is, or of whoever gives its launch memory.
     uint64_t heap_va, heap_reserved, heap_bytes;
     rt_range_t heaps[48]; // pieces, each at least as large as all before it
     uint32_t n_heaps;
-    rt_place_t *places; // inputs, then outputs
-    int64_t *symbols;   // values of the last launch
     // What the caller gave, by index; kept so that runs allocate nothing.
     const accel_tensor_t **by_index;
     accel_tensor_t **outputs_by_index;
-    bool is_collected; // the last launch was waited for, and what it printed shown
     // Taken under the client's lock, given back (NULL: anybody's) without.
     accel_stream_t *stream;
     // Under the client's lock.
-    rt_lane_t *lane; // of the last launch, held; NULL: none
-    uint64_t point;
-    uint32_t launch;       // number of the last one
-    uint64_t heap_refused; // what the program asked for in vain
+    rt_lane_t *lane; // of the launches under way, held; NULL: none
+    rt_launch_t launches[RT_QUEUED];
+    rt_launch_t *last; // of the launches; NULL: none
 } rt_instance_t;
 
 struct accel_module {
@@ -305,9 +315,16 @@ accel_status_t rt_instance_take(accel_module_t *module, accel_stream_t *stream,
                                 rt_instance_t **out_instance, accel_error_t *error);
 void rt_instance_give(rt_instance_t *instance);
 rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *stream);
-// Waits for its launch and shows what it printed. `stream` is its stream.
+// For all that follows `stream` is the instance's.
+// A launch to be filled in: one that is over, or the oldest, which is waited for. The last one only
+// if it is over: what it left is good until then.
+accel_status_t rt_instance_next(rt_instance_t *instance, accel_stream_t *stream,
+                                rt_launch_t **out_launch, accel_error_t *error);
+// Waits for all its launches and shows what they printed.
 accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
                                 accel_error_t *error);
+// All launches of a lane that is no longer the stream's are over.
+void rt_instance_collect(rt_instance_t *instance);
 // Takes in the launches of the stream, all of which ended; `end`: its lane goes.
 void rt_instances_collect(accel_stream_t *stream, bool end);
 // The stream goes: its instances are anybody's.
@@ -319,18 +336,20 @@ void rt_image_unload(accel_module_t *module);
 accel_status_t rt_image_bind(rt_instance_t *instance, accel_error_t *error);
 void rt_image_unbind(rt_instance_t *instance);
 
-// control.c: layout of `control` and the command buffers in it.
-accel_status_t rt_control_create(rt_instance_t *instance, accel_error_t *error);
-// Device address and bytes of the command buffer that goes on with a suspended launch.
-uint64_t rt_control_resume(rt_instance_t *instance, uint64_t result, uint32_t *out_bytes);
-// Before a launch of that number: statistics and log.
-void rt_control_reset(rt_instance_t *instance, uint32_t launch);
+// control.c: layout of a launch's `control` and the command buffers in it.
+accel_status_t rt_control_create(const rt_instance_t *instance, rt_launch_t *launch,
+                                 accel_error_t *error);
+// Device address and bytes of the command buffer that goes on with it when it is suspended.
+uint64_t rt_control_resume(rt_launch_t *launch, uint64_t result, uint32_t *out_bytes);
+// Before it is submitted under that number: statistics and log.
+void rt_control_reset(const rt_instance_t *instance, rt_launch_t *launch, uint32_t number);
 
 // heap.c
 status_t rt_heap_commit(rt_instance_t *instance, uint64_t bytes);
 void rt_heap_free(rt_instance_t *instance);
 // Gives a suspended launch what it needs, or refuses.
-status_t rt_heap_answer(rt_instance_t *instance, uint64_t need, uint64_t *out_result);
+status_t rt_heap_answer(rt_instance_t *instance, rt_launch_t *launch, uint64_t need,
+                        uint64_t *out_result);
 
 // shape.c
 // Bytes of a tensor; LIMIT on overflow.
@@ -353,14 +372,16 @@ accel_status_t rt_find_io(const accel_module_t *module, const accel_tensor_t *te
                           uint32_t position, bool is_output, uint32_t *out_index,
                           accel_error_t *error);
 // Checks the inputs and fills in the argument block but for addresses. Nothing of it is under way.
-accel_status_t rt_launch_inputs(rt_instance_t *instance, const accel_tensor_t *inputs,
-                                uint32_t n_inputs, accel_error_t *error);
+accel_status_t rt_launch_inputs(rt_instance_t *instance, rt_launch_t *launch,
+                                const accel_tensor_t *inputs, uint32_t n_inputs,
+                                accel_error_t *error);
 // `wait`: rt_instance_wait follows at once.
-accel_status_t rt_launch(rt_instance_t *instance, accel_stream_t *stream, bool wait,
-                         accel_error_t *error);
+accel_status_t rt_launch_submit(rt_instance_t *instance, rt_launch_t *launch,
+                                accel_stream_t *stream, bool wait, accel_error_t *error);
 // Shape and size of an output as the program left them.
-accel_status_t rt_launch_output(rt_instance_t *instance, uint32_t index, accel_tensor_t *out_tensor,
-                                uint64_t *out_va, accel_error_t *error);
+accel_status_t rt_launch_output(const rt_instance_t *instance, const rt_launch_t *launch,
+                                uint32_t index, accel_tensor_t *out_tensor, uint64_t *out_va,
+                                accel_error_t *error);
 
 // explain.c: ISA_FAULT_* in words; never NULL.
 const char *rt_fault_text(uint64_t cause);

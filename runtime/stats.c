@@ -27,14 +27,16 @@ static accel_status_t find(accel_module_t *module, accel_stream_t *stream,
     rt_unlock(module->device);
     if (stream != NULL)
         instance = rt_instance_find(module, stream);
-    *out_stats = instance != NULL ? instance->stats : &none;
-    if (instance == NULL)
+    if (instance == NULL || instance->last == NULL) {
+        *out_stats = &none;
         return stream == NULL ? ACCEL_OK : ACCEL_NOT_FOUND;
+    }
+    *out_stats = instance->last->stats;
     if (stream != NULL)
         return rt_instance_wait(instance, stream, NULL);
-    return instance->lane == NULL
-               ? ACCEL_OK
-               : rt_lane_wait(module->device, instance->lane, instance->point, UINT64_MAX, NULL);
+    return instance->lane == NULL ? ACCEL_OK
+                                  : rt_lane_wait(module->device, instance->lane,
+                                                 instance->last->point, UINT64_MAX, NULL);
 }
 
 accel_status_t accel_module_stats(accel_module_t *module, accel_stats_t *out_total) {

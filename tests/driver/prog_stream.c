@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// For streams: `what` = {mode, number}, static shapes, a heap that may grow, data that launches
-// change.
+// For streams: `what` = {mode, number}, static shapes, a heap that may grow (or not: STREAM_FLAGS),
+// data that launches change.
 #include "tests/driver/prog.h"
+
+#ifndef STREAM_FLAGS
+#define STREAM_FLAGS ISA_IMAGE_MAY_GROW
+#endif
 
 #define STRINGS       "what\0data\0result\0"
 #define STRINGS_BYTES 24
@@ -25,7 +29,7 @@ PROG_NOTE_SECTION const note_t note = {
              .bytes = NOTE_BYTES,
              .profile_hash = PROFILE_HASH,
              .profile = PROFILE_NAME,
-             .flags = ISA_IMAGE_MAY_GROW,
+             .flags = STREAM_FLAGS,
              .n_inputs = 2,
              .n_outputs = 1,
              .io_offset = sizeof(isa_note_t),

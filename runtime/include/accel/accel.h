@@ -332,7 +332,8 @@ accel_status_t accel_stream_copy(accel_stream_t *stream, accel_buffer_t *to, siz
 
 // Starts the model. All inputs and outputs must be given and lie in card memory or in memory from
 // accel_host_alloc; output shapes are read by accel_stream_output. Launches of one module run at
-// the same time in different streams; in one stream, starting the second waits for the first.
+// the same time in different streams; in one stream they queue: of a program of static size up to
+// four, then starting another waits for the oldest; of one whose heap may grow one.
 // NO_MEMORY: the card has no memory for another stream to run the module in.
 accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *module,
                                    const accel_tensor_t *inputs, uint32_t n_inputs,
