@@ -37,6 +37,7 @@ typedef struct rt_client_ops {
 typedef struct rt_client {
     const rt_client_ops_t *ops;
     void *self;
+    const char *where;      // a socket's path, good as long as the client; NULL: nowhere else
     uint32_t card, n_cards; // which of how many the driver has
 } rt_client_t;
 
@@ -60,7 +61,7 @@ accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_de
 // yet, since there is no such driver; the text says what was looked for. Reports to `error`.
 accel_status_t rt_linux_open(uint32_t card, rt_client_t *out_client, accel_error_t *error);
 
-// client/daemon.c. `socket`: a path, or NULL for the usual places. A monitor only looks (see
+// client/places.c. `socket`: as in accel_device_options_t. A monitor only looks (see
 // driver/uapi/accel_socket.h). NOT_FOUND: no daemon there, or no such card. Reports to `error`.
 typedef struct rt_daemon_options {
     const char *socket;
@@ -69,5 +70,10 @@ typedef struct rt_daemon_options {
 } rt_daemon_options_t;
 accel_status_t rt_daemon_open(const rt_daemon_options_t *options, rt_client_t *out_client,
                               accel_error_t *error);
+#define RT_SOCKET_PATH_BYTES 108u
+// client/daemon.c. The one at `path`, shorter than RT_SOCKET_PATH_BYTES. *out_reached: there is
+// one, whatever came of it.
+accel_status_t rt_daemon_open_at(const char *path, const rt_daemon_options_t *options,
+                                 rt_client_t *out_client, bool *out_reached, accel_error_t *error);
 
 #endif

@@ -105,7 +105,9 @@ uint32_t accel_manager_n_cards(const accel_manager_t *manager) { return manager-
 const char *accel_manager_kind(const accel_manager_t *manager) {
     return manager->client.ops != NULL ? manager->client.ops->kind : "daemon";
 }
-const char *accel_manager_where(const accel_manager_t *manager) { return manager->where; }
+const char *accel_manager_where(const accel_manager_t *manager) {
+    return manager->client.where != NULL ? manager->client.where : manager->where;
+}
 const char *accel_manager_version(void) { return ACCEL_VERSION; }
 uint32_t accel_manager_request_version(void) { return ACCEL_UAPI_VERSION; }
 

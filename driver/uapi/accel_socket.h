@@ -38,7 +38,7 @@
 #define ACCEL_SOCKET_MAX_REQUESTS    16u          // in a message
 #define ACCEL_SOCKET_MAX_CONNECTIONS 64u          // of a client
 
-// File name of the socket in /run (a daemon of root) or in the user's /run/user/UID.
+// File name of the socket in /run (a daemon of root) or in the user's runtime folder.
 #define ACCEL_SOCKET_NAME "accel-cardd.sock"
 
 #define ACCEL_SOCKET_OPEN 1u // a client of `card`

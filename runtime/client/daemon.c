@@ -18,9 +18,9 @@
 #include "driver/uapi/accel_socket.h"
 #include "runtime/runtime_internal.h"
 
-#define WELCOME_MS  5000 // a daemon that is stopped answers nobody
-#define PATH_BYTES  108u // of a socket's name
-#define LARGE_BYTES ((size_t)ISA_PAGE_LARGE)
+#define WELCOME_MS    5000 // a daemon that is stopped answers nobody
+#define JOIN_RETRY_NS 250000000u
+#define LARGE_BYTES   ((size_t)ISA_PAGE_LARGE)
 
 typedef struct connection {
     struct connection *next;
@@ -36,11 +36,12 @@ typedef struct remote {
     pthread_mutex_t pool;  // what follows
     pthread_cond_t came_back;
     connection_t *idle;
-    uint32_t n_connections, max_connections;
+    uint32_t n_connections;
+    uint64_t join_ns; // before, no other connection is asked for: the last was refused
     bool is_lost;
     uint64_t token[2];
-    char path[PATH_BYTES];
-    char lost_text[PATH_BYTES + 80];
+    char path[RT_SOCKET_PATH_BYTES];
+    char lost_text[RT_SOCKET_PATH_BYTES + 80];
 } remote_t;
 
 // --- Connecting ---
@@ -91,13 +92,16 @@ static accel_socket_hello_t hello_of(uint32_t mode) {
                                   .mode = mode};
 }
 
+// *out_errno: why nobody was reached; 0: the status is the daemon's.
 static status_t connection_new(const char *path, const accel_socket_hello_t *hello,
-                               accel_socket_welcome_t *welcome, connection_t **out_connection) {
+                               accel_socket_welcome_t *welcome, connection_t **out_connection,
+                               int *out_errno) {
     int fd = -1;
     connection_t *connection = malloc(sizeof *connection);
+    *out_errno = ENOMEM;
     if (connection == NULL)
         return STATUS_NO_MEMORY;
-    int error = connect_to(path, &fd);
+    int error = *out_errno = connect_to(path, &fd);
     status_t status = error == 0                           ? greet(fd, hello, welcome)
                       : error == EMFILE || error == ENFILE ? STATUS_LIMIT
                       : error == EACCES || error == EPERM  ? STATUS_DENIED
@@ -126,20 +130,40 @@ static connection_t *pop_idle(remote_t *remote) {
     return connection;
 }
 
-// One more connection, if the daemon gives one; else the caller waits for an idle one.
+static uint64_t remote_now_ns(void *self) {
+    struct timespec now;
+    (void)self;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// One more connection, if there is one to be had. Want of descriptors or of places in the daemon
+// may be over soon: it is asked again, but not all the time.
 static connection_t *join(remote_t *remote) {
     accel_socket_hello_t hello = hello_of(ACCEL_SOCKET_JOIN);
     accel_socket_welcome_t welcome;
     connection_t *connection = NULL;
+    int error;
     memcpy(hello.token, remote->token, sizeof hello.token);
+    remote->n_connections++;
     (void)pthread_mutex_unlock(&remote->pool);
-    status_t status = connection_new(remote->path, &hello, &welcome, &connection);
+    status_t status = connection_new(remote->path, &hello, &welcome, &connection, &error);
     (void)pthread_mutex_lock(&remote->pool);
     if (status == STATUS_OK)
         return connection;
     remote->n_connections--;
-    remote->max_connections = remote->n_connections;
+    remote->join_ns = remote_now_ns(remote) + JOIN_RETRY_NS;
     return NULL;
+}
+
+// Until a connection comes back or, where one more may be had, it is time to ask for that.
+static void wait_for_one(remote_t *remote) {
+    const struct timespec until = {.tv_sec = (time_t)(remote->join_ns / 1000000000u),
+                                   .tv_nsec = (long)(remote->join_ns % 1000000000u)};
+    if (remote->n_connections < ACCEL_SOCKET_MAX_CONNECTIONS)
+        (void)pthread_cond_timedwait(&remote->came_back, &remote->pool, &until);
+    else
+        (void)pthread_cond_wait(&remote->came_back, &remote->pool);
 }
 
 // NULL: the daemon is gone.
@@ -148,12 +172,11 @@ static connection_t *take(remote_t *remote) {
     (void)pthread_mutex_lock(&remote->pool);
     while (connection == NULL && !remote->is_lost) {
         connection = pop_idle(remote);
-        if (connection == NULL && remote->n_connections < remote->max_connections) {
-            remote->n_connections++;
+        if (connection == NULL && remote->n_connections < ACCEL_SOCKET_MAX_CONNECTIONS &&
+            remote_now_ns(remote) >= remote->join_ns)
             connection = join(remote);
-        } else if (connection == NULL) {
-            (void)pthread_cond_wait(&remote->came_back, &remote->pool);
-        }
+        else if (connection == NULL)
+            wait_for_one(remote);
     }
     (void)pthread_mutex_unlock(&remote->pool);
     return connection;
@@ -372,13 +395,6 @@ static status_t go(remote_t *remote, accel_req_t *const *requests, uint32_t n_re
 
 // --- Host memory ---
 
-static uint64_t remote_now_ns(void *self) {
-    struct timespec now;
-    (void)self;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 // Large blocks begin at a multiple of 2 MiB, as they do in the daemon.
 static void *map(int fd, size_t bytes) {
     size_t align = bytes >= LARGE_BYTES ? LARGE_BYTES : ISA_PAGE_BYTES;
@@ -495,6 +511,17 @@ static const rt_client_ops_t remote_ops = {
     .close = remote_close,
 };
 
+// Timed waits go by the monotonic clock.
+static bool init_condition(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0)
+        return false;
+    bool ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+              pthread_cond_init(condition, &attributes) == 0;
+    (void)pthread_condattr_destroy(&attributes);
+    return ok;
+}
+
 static remote_t *remote_new(const char *path) {
     remote_t *remote = calloc(1, sizeof *remote);
     if (remote == NULL)
@@ -503,68 +530,64 @@ static remote_t *remote_new(const char *path) {
     (void)snprintf(remote->lost_text, sizeof remote->lost_text,
                    "the daemon accel-cardd at %s is gone, or ended this client", remote->path);
     if (pthread_mutex_init(&remote->mutex, NULL) == 0 &&
-        pthread_mutex_init(&remote->pool, NULL) == 0 &&
-        pthread_cond_init(&remote->came_back, NULL) == 0)
+        pthread_mutex_init(&remote->pool, NULL) == 0 && init_condition(&remote->came_back))
         return remote;
     free(remote);
     return NULL;
 }
 
+// A daemon was reached and did not take the client.
 static accel_status_t refused(accel_error_t *error, status_t status, const char *path,
                               const rt_daemon_options_t *options,
                               const accel_socket_welcome_t *welcome) {
     accel_status_t result = (accel_status_t)status;
-    if (welcome->magic == ACCEL_SOCKET_MAGIC && status == STATUS_NOT_FOUND)
+    bool has_answered = welcome->magic == ACCEL_SOCKET_MAGIC;
+    if (has_answered && status == STATUS_NOT_FOUND)
         return rt_fail(error, result, "the daemon at %s has %u cards, and none of index %u", path,
                        welcome->n_cards, options->card);
-    if (welcome->magic == ACCEL_SOCKET_MAGIC && status == STATUS_MISMATCH)
+    if (has_answered && status == STATUS_MISMATCH)
         return rt_fail(error, result, "the daemon at %s speaks version %u, this library %u", path,
                        welcome->version, ACCEL_SOCKET_VERSION);
-    if (welcome->magic == ACCEL_SOCKET_MAGIC && status == STATUS_LIMIT)
+    if (has_answered && status == STATUS_LIMIT)
         return rt_fail(error, result, "the daemon at %s has no place for more clients", path);
-    if (status == STATUS_NOT_FOUND)
-        return rt_fail(error, result, "no daemon at %s; start accel-cardd", path);
     if (status == STATUS_TIMEOUT)
         return rt_fail(error, result, "the daemon at %s does not answer", path);
     return rt_fail(error, result, "the daemon at %s: %s", path, status_text(status));
 }
 
-static accel_status_t open_at(const char *path, const rt_daemon_options_t *options,
-                              rt_client_t *out_client, accel_error_t *error) {
+static accel_status_t not_reached(accel_error_t *error, status_t status, const char *path,
+                                  int why) {
+    if (status == STATUS_NOT_FOUND)
+        return rt_fail(error, ACCEL_NOT_FOUND, "no daemon at %s; start accel-cardd", path);
+    return rt_fail(error, (accel_status_t)status, "cannot connect to %s: %s", path, strerror(why));
+}
+
+accel_status_t rt_daemon_open_at(const char *path, const rt_daemon_options_t *options,
+                                 rt_client_t *out_client, bool *out_reached, accel_error_t *error) {
     accel_socket_hello_t hello =
         hello_of(options->monitor ? ACCEL_SOCKET_MONITOR : ACCEL_SOCKET_OPEN);
     accel_socket_welcome_t welcome = {0};
+    int why;
     hello.card = options->card;
+    *out_reached = false;
     remote_t *remote = remote_new(path);
     if (remote == NULL)
         return rt_fail(error, ACCEL_NO_MEMORY, "out of memory");
-    status_t status = connection_new(path, &hello, &welcome, &remote->idle);
+    status_t status = connection_new(path, &hello, &welcome, &remote->idle, &why);
+    *out_reached = why == 0;
     if (status == STATUS_OK && welcome.uapi_version != ACCEL_UAPI_VERSION)
         status = STATUS_MISMATCH;
     if (status != STATUS_OK) {
         remote_close(remote);
-        return refused(error, status, path, options, &welcome);
+        return why == 0 ? refused(error, status, path, options, &welcome)
+                        : not_reached(error, status, path, why);
     }
     remote->n_connections = 1;
-    remote->max_connections = ACCEL_SOCKET_MAX_CONNECTIONS;
     memcpy(remote->token, welcome.token, sizeof remote->token);
-    *out_client = (rt_client_t){
-        .ops = &remote_ops, .self = remote, .card = welcome.card, .n_cards = welcome.n_cards};
+    *out_client = (rt_client_t){.ops = &remote_ops,
+                                .self = remote,
+                                .where = remote->path,
+                                .card = welcome.card,
+                                .n_cards = welcome.n_cards};
     return ACCEL_OK;
-}
-
-// A user's own daemon goes before the machine's.
-accel_status_t rt_daemon_open(const rt_daemon_options_t *options, rt_client_t *out_client,
-                              accel_error_t *error) {
-    char own[PATH_BYTES];
-    if (options->socket != NULL) {
-        if (strlen(options->socket) >= sizeof own)
-            return rt_fail(error, ACCEL_INVALID, "%s: too long for a socket's name",
-                           options->socket);
-        return open_at(options->socket, options, out_client, error);
-    }
-    (void)snprintf(own, sizeof own, "/run/user/%lu/" ACCEL_SOCKET_NAME, (unsigned long)getuid());
-    if (access(own, F_OK) == 0 && open_at(own, options, out_client, error) == ACCEL_OK)
-        return ACCEL_OK;
-    return open_at("/run/" ACCEL_SOCKET_NAME, options, out_client, error);
 }

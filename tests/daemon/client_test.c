@@ -10,11 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "accel/accel.h"
+#include "accel/manage.h"
 #include "runtime/runtime_internal.h"
 #include "tests/daemon/served.h"
 
@@ -149,6 +153,36 @@ static void options_of_a_card_of_ones_own_are_refused(void **state) {
         assert_int_equal(open_as(f, "auto", &options, &info), ACCEL_OK);
         assert_string_equal(info.kind, "inproc");
     }
+}
+
+// The first daemon that is there has the last word.
+static void a_folder_is_looked_into(void **state) {
+    fixture_t *f = *state;
+    char folder[100], socket[128];
+    accel_device_options_t options = {.socket = folder};
+    accel_device_info_t info;
+    snprintf(folder, sizeof folder, "%s/own", f->served.folder);
+    snprintf(socket, sizeof socket, "%s/" ACCEL_SOCKET_NAME, folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    if (access("/run/" ACCEL_SOCKET_NAME, F_OK) != 0) { // no other daemon here
+        assert_int_equal(open_as(f, "daemon", &options, &info), ACCEL_NOT_FOUND);
+        assert_non_null(strstr(f->error.text, socket));
+        assert_non_null(strstr(f->error.text, " or /run/" ACCEL_SOCKET_NAME));
+    }
+    assert_int_equal(symlink(f->served.socket, socket), 0);
+    assert_int_equal(open_as(f, "daemon:1", &options, &info), ACCEL_OK);
+    assert_int_equal(info.n_cards, 2);
+    assert_int_equal(open_as(f, "auto", &options, &info), ACCEL_OK);
+    assert_string_equal(info.kind, "daemon");
+    assert_int_equal(open_as(f, "daemon:5", &options, &info), ACCEL_NOT_FOUND);
+    assert_non_null(strstr(f->error.text, "2 cards, and none of index 5"));
+    assert_non_null(strstr(f->error.text, socket));
+    accel_manager_t *manager;
+    OK(accel_manager_open(folder, &manager, &f->error));
+    assert_string_equal(accel_manager_where(manager), socket);
+    accel_manager_close(manager);
+    assert_int_equal(unlink(socket), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 // --- Programs ---
@@ -288,6 +322,35 @@ static void threads_that_wait_hold_up_no_others(void **state) {
     accel_device_close(device);
 }
 
+// Without a descriptor for another connection the second waiter waits for the first's; once there
+// are some again, others need not.
+static void connections_are_asked_for_again(void **state) {
+    fixture_t *f = *state;
+    enum { WAITERS = 2 };
+    pthread_t threads[WAITERS];
+    waiter_t waiters[WAITERS];
+    struct rlimit before, none;
+    accel_req_sync_t sync = {0};
+    accel_device_t *device = open_device(f, "daemon");
+    assert_int_equal(rt_request(device, &sync, sizeof sync, ACCEL_REQ_SYNC_CREATE), STATUS_OK);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < WAITERS; i++) {
+        waiters[i] = (waiter_t){device, sync.handle, STATUS_INTERNAL};
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_point, &waiters[i]), 0);
+    }
+    (void)usleep(50000); // for one of them to be refused
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    accel_req_sync_t signal = {.handle = sync.handle, .value = 1};
+    assert_int_equal(rt_request(device, &signal, sizeof signal, ACCEL_REQ_SYNC_SIGNAL), STATUS_OK);
+    for (int i = 0; i < WAITERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(waiters[i].status, STATUS_OK);
+    }
+    accel_device_close(device);
+}
+
 // Heaps that grow, and programs that fault, are told of as in process.
 static void suspended_and_broken_programs_are_told(void **state) {
     fixture_t *f = *state;
@@ -377,9 +440,11 @@ int main(int argc, char **argv) {
         TEST(a_device_says_what_it_is),
         TEST(auto_takes_what_suits),
         TEST(options_of_a_card_of_ones_own_are_refused),
+        TEST(a_folder_is_looked_into),
         TEST(programs_run),
         TEST(threads_share_a_device),
         TEST(threads_that_wait_hold_up_no_others),
+        TEST(connections_are_asked_for_again),
         TEST(suspended_and_broken_programs_are_told),
         TEST(copies_go_through_host_memory),
         {"a_daemon_that_dies_is_told", a_daemon_that_dies_is_told, set_up, NULL, &f},

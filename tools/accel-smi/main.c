@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "tools/accel-smi/smi.h"
 #include "tools/common/cli.h"
+#include "tools/common/place.h"
 
 static accel_status_t open_manager(void *user, const char *socket, accel_manager_t **out_manager,
                                    accel_error_t *error) {
@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
     smi_world_t world = {
         .out = stdout,
         .err = stderr,
-        .socket = getenv("ACCEL_SOCKET"),
+        .socket = place_of_daemon_here(),
         .open = open_manager,
         .sleep_ms = sleep_ms,
         .monotonic_ns = monotonic_ns,

@@ -7,6 +7,7 @@
 
 #include "support/file.h"
 #include "tools/accelrun/accelrun.h"
+#include "tools/common/place.h"
 
 #define OPTION(short_name, long_name, kind, member, value, choices, help)                          \
     { short_name, long_name, kind, offsetof(options_t, member), value, choices, help }
@@ -34,7 +35,8 @@ static const cli_option_t option_table[] = {
     OPTION('r', "repeat", CLI_U64, repeat, "N", NULL, "run N times; print least and median time"),
     OPTION(0, "device", CLI_TEXT, device, "KIND", NULL,
            "auto (default: the first that there is of the following), kernel (no driver yet), "
-           "daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the daemon's socket"),
+           "daemon, daemon:N (its card N) or inproc; $ACCEL_SOCKET names the daemon's socket, else "
+           "it is accel-cardd.sock in $XDG_RUNTIME_DIR or /run"),
     OPTION('c', "cores", CLI_U64, cores, "N", NULL,
            "cores of the simulated card (default: the profile's, or the machine's); this and the "
            "next three take one in this process"),
@@ -107,7 +109,7 @@ static status_t open_all(run_t *run, FILE *trace) {
         .timing = run->options.timing || trace != NULL,
         .trace = trace != NULL ? write_trace : NULL,
         .trace_user = trace,
-        .socket = getenv("ACCEL_SOCKET"),
+        .socket = place_of_daemon_here(),
     };
     RETURN_IF_ERROR(
         take(run, accel_device_open(run->options.device, &device, &run->device, &error), &error));

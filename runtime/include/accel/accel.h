@@ -178,8 +178,10 @@ typedef struct accel_device_options {
     void (*trace)(void *user, const char *text, size_t bytes);
     void *trace_user;
     // Of a card behind the daemon accel-cardd:
-    const char *socket; // NULL: accel-cardd.sock in /run/user/UID, else in /run
-    uint32_t card;      // its index, from 0 on
+    // Its socket, or a folder. In that, if it is one, else (NULL) in /run/user/UID, and then in
+    // /run, it is accel-cardd.sock: the first daemon that can be connected to is taken.
+    const char *socket;
+    uint32_t card; // its index, from 0 on
 } accel_device_options_t;
 
 // `kind`:
@@ -256,8 +258,8 @@ typedef struct accel_module_options {
 // (its data, stacks, heap, arguments, counters) there is once for each stream that launched it and
 // each thread in accel_run at the same time; made on demand, kept until the stream or module goes.
 // `options` may be NULL. `program` must stay open. MISMATCH: it was compiled for another profile.
-// CONTEXT_LOST: the card dropped the copy to it twice, or for good, as the error's `lost` says; load
-// it again.
+// CONTEXT_LOST: the card dropped the copy to it twice, or for good, as the error's `lost` says;
+// load it again.
 accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *program,
                                  const accel_module_options_t *options, accel_module_t **out_module,
                                  accel_error_t *error);

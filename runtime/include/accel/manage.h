@@ -24,7 +24,8 @@ extern "C" {
 
 typedef struct accel_manager accel_manager_t;
 
-// The cards of the daemon accel-cardd at `socket` (NULL: the usual places). NOT_FOUND: none runs.
+// The cards of the daemon accel-cardd; `socket`: as in accel_device_options_t. NOT_FOUND: none
+// runs.
 accel_status_t accel_manager_open(const char *socket, accel_manager_t **out_manager,
                                   accel_error_t *error);
 // The card behind a device, in whatever way that was opened; it outlives the manager.
@@ -33,7 +34,7 @@ accel_status_t accel_manager_attach(accel_device_t *device, accel_manager_t **ou
 void accel_manager_close(accel_manager_t *manager);
 // Cards are numbered from 0 on.
 uint32_t accel_manager_n_cards(const accel_manager_t *manager);
-// "daemon" or "inproc"; and where it is: a socket's path, or "".
+// "daemon" or "inproc"; and where it is: a socket's path, or "", good until the next call.
 const char *accel_manager_kind(const accel_manager_t *manager);
 const char *accel_manager_where(const accel_manager_t *manager);
 // The version of this library, and that of the requests it speaks to drivers.
