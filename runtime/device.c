@@ -201,7 +201,7 @@ accel_status_t rt_device_open(const rt_client_t *client, accel_device_t **out_de
     list_init(&device->dead);
     status_t status = device_init(device);
     if (status != STATUS_OK) {
-        accel_status_t failure = rt_fail_device(device, error, status, "cannot set the device up");
+        accel_status_t failure = rt_fail_open(device, error, status);
         accel_device_close(device);
         return failure;
     }

@@ -57,36 +57,60 @@ accel_status_t rt_fail_status(accel_error_t *error, status_t status, const char 
                    hint_of(status));
 }
 
+// Whose fault it is that requests end as DEVICE_LOST, where it is not the card's.
+static const char *gone(const accel_device_t *device) {
+    const rt_client_t *client = &device->client;
+    return client->ops->lost != NULL ? client->ops->lost(client->self) : NULL;
+}
+
 // A card that was lost and answers has been reset.
 static accel_lost_t how_lost(accel_device_t *device) {
     accel_req_telemetry_t now = {0};
     if (rt_request(device, &now, sizeof now, ACCEL_REQ_TELEMETRY) != STATUS_OK)
-        return ACCEL_NOT_LOST;
+        return gone(device) != NULL ? ACCEL_LOST_BY_DRIVER : ACCEL_LOST_BY_REMOVAL;
     return now.card_state == ACCEL_CARD_LOST ? ACCEL_LOST_BY_REMOVAL : ACCEL_LOST_BY_RESET;
+}
+
+static accel_status_t as_lost(accel_error_t *error, accel_status_t status, accel_lost_t why) {
+    if (error != NULL)
+        error->lost = why;
+    return status;
 }
 
 accel_status_t rt_fail_device(accel_device_t *device, accel_error_t *error, status_t status,
                               const char *what) {
-    const rt_client_t *client = &device->client;
-    const char *why = status == STATUS_DEVICE_LOST && client->ops->lost != NULL
-                          ? client->ops->lost(client->self)
-                          : NULL;
+    const char *why = status == STATUS_DEVICE_LOST ? gone(device) : NULL;
     if (why != NULL)
-        return rt_fail(error, (accel_status_t)status, "%s: %s", what, why);
-    if (status == STATUS_DENIED) { // a device denies nothing else than work of the banned
-        accel_status_t result =
-            rt_fail(error, ACCEL_DENIED,
-                    "%s: this process hung the card too often and gets no more work done; close "
-                    "the device, and find out why it hangs",
-                    what);
-        if (error != NULL)
-            error->lost = ACCEL_LOST_BY_BAN;
-        return result;
-    }
+        return as_lost(error,
+                       rt_fail(error, ACCEL_DEVICE_LOST,
+                               "%s: %s; close the device, and open it again when a daemon runs",
+                               what, why),
+                       ACCEL_LOST_BY_DRIVER);
+    if (status == STATUS_DENIED) // a device denies nothing else than work of the banned
+        return as_lost(error,
+                       rt_fail(error, ACCEL_DENIED,
+                               "%s: this process hung the card too often and gets no more work "
+                               "done; close the device, and find out why it hangs",
+                               what),
+                       ACCEL_LOST_BY_BAN);
     accel_status_t result = rt_fail_status(error, status, what);
-    if (status == STATUS_DEVICE_LOST && error != NULL)
-        error->lost = how_lost(device);
-    return result;
+    return status == STATUS_DEVICE_LOST ? as_lost(error, result, how_lost(device)) : result;
+}
+
+accel_status_t rt_fail_open(accel_device_t *device, accel_error_t *error, status_t status) {
+    uint32_t card = device->client.card;
+    if (status != STATUS_DEVICE_LOST || gone(device) != NULL)
+        return rt_fail_device(device, error, status, "cannot set the device up");
+    accel_lost_t why = how_lost(device);
+    return as_lost(error,
+                   why == ACCEL_LOST_BY_RESET
+                       ? rt_fail(error, ACCEL_DEVICE_LOST,
+                                 "card %u is being reset; open it again in a second", card)
+                       : rt_fail(error, ACCEL_DEVICE_LOST,
+                                 "card %u does not answer; an administrator may bring it back by "
+                                 "'accel-smi --reset -i %u'",
+                                 card, card),
+                   why);
 }
 
 void rt_text_add(rt_text_t *text, const char *format, ...) {

@@ -134,6 +134,8 @@ static accel_status_t failed(accel_manager_t *manager, uint32_t card, status_t s
     if (why != NULL) {
         accel_status_t result =
             rt_fail(error, ACCEL_DEVICE_LOST, "card %u: %s: %s", card, what, why);
+        if (error != NULL)
+            error->lost = ACCEL_LOST_BY_DRIVER;
         disconnect(manager); // the next call looks for a driver again
         return result;
     }

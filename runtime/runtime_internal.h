@@ -32,6 +32,9 @@ void rt_text_add(rt_text_t *text, const char *format, ...) PRINTF_LIKE(2, 3);
 accel_status_t rt_fail_device(accel_device_t *device, accel_error_t *error, status_t status,
                               const char *what);
 
+// Of a device that is being opened: there is none yet that could be closed.
+accel_status_t rt_fail_open(accel_device_t *device, accel_error_t *error, status_t status);
+
 #define RT_TRY(expr)                                                                               \
     do {                                                                                           \
         accel_status_t rt_status_ = (expr);                                                        \

@@ -404,6 +404,37 @@ static void copies_go_through_host_memory(void **state) {
     accel_device_close(device);
 }
 
+// --- Cards that are away ---
+
+// Who uses it finds out.
+static bool is_away(void *arg) {
+    fixture_t *f = arg;
+    accel_device_options_t options = {.socket = f->served.socket, .card = 1};
+    accel_device_t *device;
+    accel_status_t status = accel_device_open("daemon", &options, &device, &f->error);
+    accel_device_close(device);
+    return status != ACCEL_OK;
+}
+
+static void a_card_that_is_away_is_not_opened(void **state) {
+    fixture_t *f = *state;
+    accel_device_options_t options = {.socket = f->served.socket};
+    accel_device_t *device;
+    accel_manager_t *manager;
+    OK(accel_manager_open(f->served.socket, &manager, &f->error));
+    OK(accel_card_inject(manager, 1, "link-loss", 60000, &f->error));
+    assert_true(eventually(is_away, f));
+    assert_int_equal(accel_device_open("daemon:1", &options, &device, &f->error),
+                     ACCEL_DEVICE_LOST);
+    assert_null(device);
+    assert_int_equal(f->error.lost, ACCEL_LOST_BY_REMOVAL);
+    assert_non_null(strstr(f->error.text, "card 1 does not answer"));
+    assert_non_null(strstr(f->error.text, "'accel-smi --reset -i 1'"));
+    assert_null(strstr(f->error.text, "close"));
+    accel_device_close(open_device(f, "daemon:0"));
+    accel_manager_close(manager);
+}
+
 // --- The end of the daemon ---
 
 static void a_daemon_that_dies_is_told(void **state) {
@@ -412,17 +443,25 @@ static void a_daemon_that_dies_is_told(void **state) {
     accel_program_t *program = open_program(f, "empty");
     accel_module_t *module = NULL;
     accel_stream_t *stream = NULL;
+    accel_manager_t *manager;
     void *memory;
     OK(accel_module_load(device, program, NULL, &module, &f->error));
     OK(accel_stream_create(device, NULL, &stream, &f->error));
     OK(accel_run(module, NULL, 0, NULL, 0, &f->error));
+    OK(accel_manager_open(f->served.socket, &manager, &f->error));
     assert_int_equal(kill(f->served.pid, SIGKILL), 0);
     assert_int_equal(waitpid(f->served.pid, NULL, 0), f->served.pid);
     assert_int_equal(accel_run(module, NULL, 0, NULL, 0, &f->error), ACCEL_DEVICE_LOST);
+    assert_int_equal(f->error.lost, ACCEL_LOST_BY_DRIVER);
     assert_non_null(strstr(f->error.text, "is gone"));
     assert_non_null(strstr(f->error.text, f->served.socket));
     assert_int_equal(accel_host_alloc(device, 4096, &memory, &f->error), ACCEL_DEVICE_LOST);
+    assert_int_equal(f->error.lost, ACCEL_LOST_BY_DRIVER);
     assert_non_null(strstr(f->error.text, "is gone"));
+    accel_card_info_t info;
+    assert_int_equal(accel_card_info(manager, 0, &info, &f->error), ACCEL_DEVICE_LOST);
+    assert_int_equal(f->error.lost, ACCEL_LOST_BY_DRIVER);
+    accel_manager_close(manager);
     accel_stream_destroy(stream);
     accel_module_unload(module);
     accel_program_close(program);
@@ -447,6 +486,7 @@ int main(int argc, char **argv) {
         TEST(connections_are_asked_for_again),
         TEST(suspended_and_broken_programs_are_told),
         TEST(copies_go_through_host_memory),
+        TEST(a_card_that_is_away_is_not_opened),
         {"a_daemon_that_dies_is_told", a_daemon_that_dies_is_told, set_up, NULL, &f},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,8 @@ static status_t fail(run_t *run, accel_status_t status, const accel_error_t *err
 static const char *hint_of(const run_t *run, accel_status_t status) {
     if (status != ACCEL_DEVICE_LOST || strcmp(run->card.kind, "inproc") == 0)
         return NULL;
+    if (run->device == NULL) // the text says it
+        return NULL;
     if (run->card.kind[0] == 0)
         return "accel-smi shows whether a card was lost; accel-smi --reset -i N brings card N back";
     return arena_printf(run->arena,

@@ -67,6 +67,7 @@ typedef enum accel_lost {
     ACCEL_LOST_BY_REMOVAL = 7,    // the card does not answer
     ACCEL_LOST_BY_BAN = 8,        // this process hung the card too often
     ACCEL_LOST_BY_EVENT = 64,     // it waited by an event for work that was lost
+    ACCEL_LOST_BY_DRIVER = 65,    // the daemon ended, or ended this client
 } accel_lost_t;
 
 typedef struct accel_error {
