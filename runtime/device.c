@@ -6,6 +6,7 @@
 #include "runtime/runtime_internal.h"
 
 #define SCRATCH_BYTES 128u
+#define PROFILE_ROOM  (sizeof(((accel_req_info_t *)0)->profile) + 1)
 
 // --- Requests ---
 
@@ -108,23 +109,43 @@ static accel_status_t refuse_own(const accel_device_options_t *options, accel_er
                    option, option);
 }
 
-static bool has_profile(const rt_client_t *client, const char *profile) {
+// False: the card is of the other profile out_profile. What does not answer is found out later.
+static bool has_profile(const rt_client_t *client, const char *profile,
+                        char out_profile[PROFILE_ROOM]) {
     accel_req_info_t info = {0};
     (void)rt_head(&info, sizeof info, ACCEL_REQ_INFO, 0);
-    return client->ops->request(client->self, &info, sizeof info) == STATUS_OK &&
-           (profile == NULL ||
-            strncmp(profile, (const char *)info.profile, sizeof info.profile) == 0);
+    if (profile == NULL || client->ops->request(client->self, &info, sizeof info) != STATUS_OK)
+        return true;
+    memcpy(out_profile, info.profile, sizeof info.profile);
+    out_profile[sizeof info.profile] = 0;
+    return strcmp(profile, out_profile) == 0;
+}
+
+static accel_status_t open_daemon(const accel_device_options_t *options,
+                                  const rt_daemon_options_t *daemon, rt_client_t *out_client,
+                                  accel_error_t *error) {
+    char profile[PROFILE_ROOM];
+    RT_TRY(refuse_own(options, error));
+    RT_TRY(rt_daemon_open(daemon, out_client, error));
+    if (has_profile(out_client, options->profile, profile))
+        return ACCEL_OK;
+    out_client->ops->close(out_client->self);
+    return rt_fail(error, ACCEL_INVALID,
+                   "card %u of the daemon is of profile '%s', not '%s'; take another card, start "
+                   "accel-cardd with --profile=%s, or take the device 'inproc'",
+                   daemon->card, profile, options->profile, options->profile);
 }
 
 // A card of a daemon that runs and suits, from options->card on.
 static bool open_suitable(const accel_device_options_t *options, rt_client_t *out_client) {
     rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
+    char profile[PROFILE_ROOM];
     if (own_option(options) != NULL)
         return false;
     for (uint32_t n_cards = daemon.card + 1; daemon.card < n_cards; daemon.card++) {
         if (rt_daemon_open(&daemon, out_client, NULL) != ACCEL_OK)
             return false;
-        if (has_profile(out_client, options->profile))
+        if (has_profile(out_client, options->profile, profile))
             return true;
         n_cards = out_client->n_cards;
         out_client->ops->close(out_client->self);
@@ -162,10 +183,8 @@ static accel_status_t open_client(const char *kind, const accel_device_options_t
 #endif
 #ifdef ACCEL_CLIENT_DAEMON
     rt_daemon_options_t daemon = {.socket = options->socket, .card = options->card};
-    if (parse_kind(kind, "daemon", &daemon.card)) {
-        RT_TRY(refuse_own(options, error));
-        return rt_daemon_open(&daemon, out_client, error);
-    }
+    if (parse_kind(kind, "daemon", &daemon.card))
+        return open_daemon(options, &daemon, out_client, error);
     if (is_auto && open_suitable(options, out_client))
         return ACCEL_OK;
 #endif

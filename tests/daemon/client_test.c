@@ -155,6 +155,18 @@ static void options_of_a_card_of_ones_own_are_refused(void **state) {
     }
 }
 
+static void a_profile_that_is_not_there_is_refused(void **state) {
+    fixture_t *f = *state;
+    accel_device_options_t options = {.socket = f->served.socket, .profile = "edge"};
+    accel_device_info_t info;
+    assert_int_equal(open_as(f, "daemon:1", &options, &info), ACCEL_INVALID);
+    assert_non_null(strstr(f->error.text, "card 1 of the daemon is of profile 'host', not 'edge'"));
+    options.profile = "host";
+    assert_int_equal(open_as(f, "daemon:1", &options, &info), ACCEL_OK);
+    options.profile = NULL;
+    assert_int_equal(open_as(f, "daemon:1", &options, &info), ACCEL_OK);
+}
+
 // The first daemon that is there has the last word.
 static void a_folder_is_looked_into(void **state) {
     fixture_t *f = *state;
@@ -479,6 +491,7 @@ int main(int argc, char **argv) {
         TEST(a_device_says_what_it_is),
         TEST(auto_takes_what_suits),
         TEST(options_of_a_card_of_ones_own_are_refused),
+        TEST(a_profile_that_is_not_there_is_refused),
         TEST(a_folder_is_looked_into),
         TEST(programs_run),
         TEST(threads_share_a_device),

@@ -45,8 +45,8 @@ typedef enum accel_status {
     ACCEL_BUSY = 7,          // in use; try again later
     ACCEL_TIMEOUT = 8,       // not done in time; try again
     ACCEL_DENIED = 9,        // not permitted
-    ACCEL_CONTEXT_LOST = 10, // the program faulted; the module can be run again
-    ACCEL_DEVICE_LOST = 11,  // the card is gone; close the device
+    ACCEL_CONTEXT_LOST = 10, // the work did not end; see accel_lost_t. More can be started
+    ACCEL_DEVICE_LOST = 11,  // the card was reset or is gone, or the daemon; close the device
     ACCEL_SUSPENDED = 12,    // internal to the driver; no call returns it
     ACCEL_MISMATCH = 13,     // file and card, or versions, do not fit
     ACCEL_INTERNAL = 14,     // a bug in accel
@@ -155,8 +155,8 @@ accel_status_t accel_program_symbol(const accel_program_t *program, uint32_t ind
 
 typedef struct accel_program_info {
     uint64_t file_bytes, weights_bytes, heap_bytes;
-    uint64_t open_ns; // mapping and checking, without
-    uint64_t hash_ns; // the hash
+    uint64_t open_ns; // what mapping and checking took, without the hash
+    uint64_t hash_ns; // what the hash took
     bool may_grow;    // may ask for more heap while it runs
 } accel_program_info_t;
 void accel_program_info(const accel_program_t *program, accel_program_info_t *out_info);
@@ -165,39 +165,41 @@ void accel_program_info(const accel_program_t *program, accel_program_info_t *ou
 
 // All zero is a good choice.
 typedef struct accel_device_options {
-    const char *profile; // of a simulated card; NULL: "host"
+    // What the card shall be. NULL: "host" in this process, any behind a daemon.
+    const char *profile;
     // Of a simulated card in this process, and `trace` below too: "daemon" refuses them, since a
     // card of the daemon is as the daemon made it, and "auto" takes "inproc" for them.
     uint32_t cores;        // 0: as many as the profile, or the machine, has
     const char *engine;    // NULL: "fast"; or "ref"
     bool timing;           // counts overlapping cycles, as a real card takes them
     uint64_t memory_bytes; // 0: the profile's
-    // A simulated card in this process works in threads of its own, and calls that start work
-    // return at once; else the thread that starts work does it, which is faster for small models.
+    // A simulated card in this process works in threads of its own, as any other card does, and
+    // calls that start work return at once; else the thread that starts work does it, which is
+    // faster for small models.
     bool background;
     // Pieces of a Chrome/Perfetto JSON trace of a timing run, in order; NULL: none.
     void (*trace)(void *user, const char *text, size_t bytes);
     void *trace_user;
-    // Of a card behind the daemon accel-cardd:
-    // Its socket, or a folder. In that, if it is one, else (NULL) in /run/user/UID, and then in
-    // /run, it is accel-cardd.sock: the first daemon that can be connected to is taken.
+    // Of the daemon accel-cardd: its socket, or a folder. In that folder, or (NULL) /run/user/UID,
+    // and then in /run the socket is accel-cardd.sock; the first daemon that can be connected to is
+    // taken.
     const char *socket;
-    uint32_t card; // its index, from 0 on
+    uint32_t card; // index of the card, from 0 on, where the kind does not say it
 } accel_device_options_t;
 
 // `kind`:
 // "auto" (NULL)  the first of those below that there is. A daemon's card is taken from `card` on if
 //                its profile is the one asked for and no option is set that only a card in this
 //                process has. accel_device_info says what it became.
-// "kernel"       a card of the kernel's driver (Linux: a node /dev/accel/accel*). That driver is
-// not
-//                written yet: NOT_FOUND, and the text says what was looked for
+// "kernel"       a card of the kernel's driver (Linux: a node /dev/accel/accel*). There is no such
+//                driver yet: NOT_FOUND, and the text says what was looked for
 // "daemon"       a card of the daemon accel-cardd; "daemon:2" the one of index 2
 // "inproc"       a simulated card in this process
 // `options` may be NULL. NOT_FOUND: no such kind here, no daemon, or no such card; INVALID: unknown
-// profile, engine or number of cores, or an option that a daemon's card cannot have; LIMIT: the
-// daemon takes no more clients; MISMATCH: its version. When a daemon ends, calls return
-// DEVICE_LOST.
+// profile, engine or number of cores, or what a daemon's card is not or cannot have; LIMIT: the
+// daemon takes no more clients; DENIED: this user may not connect; MISMATCH: its version; TIMEOUT:
+// it does not answer; DEVICE_LOST: the card does not. When a daemon ends, calls return DEVICE_LOST
+// with ACCEL_LOST_BY_DRIVER.
 accel_status_t accel_device_open(const char *kind, const accel_device_options_t *options,
                                  accel_device_t **out_device, accel_error_t *error);
 void accel_device_close(accel_device_t *device);
@@ -286,7 +288,8 @@ typedef struct accel_tensor {
 // Runs the model once and waits. Every input must be given; outputs may be left out (n_outputs 0).
 // INVALID: a name, type or shape does not fit; LIMIT: an output does not fit into its room, or the
 // heap limit is too low; NO_MEMORY: no card memory to run in at the same time as others;
-// CONTEXT_LOST: the program faulted, the text names the ONNX node.
+// CONTEXT_LOST: the run did not end, as the error's `lost` says; of a fault the text names the ONNX
+// node.
 accel_status_t accel_run(accel_module_t *module, const accel_tensor_t *inputs, uint32_t n_inputs,
                          accel_tensor_t *outputs, uint32_t n_outputs, accel_error_t *error);
 

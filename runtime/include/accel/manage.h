@@ -28,7 +28,8 @@ typedef struct accel_manager accel_manager_t;
 // runs.
 accel_status_t accel_manager_open(const char *socket, accel_manager_t **out_manager,
                                   accel_error_t *error);
-// The card behind a device, in whatever way that was opened; it outlives the manager.
+// The card behind a device, in whatever way that was opened. The device is closed after the
+// manager.
 accel_status_t accel_manager_attach(accel_device_t *device, accel_manager_t **out_manager,
                                     accel_error_t *error);
 void accel_manager_close(accel_manager_t *manager);
@@ -85,13 +86,13 @@ typedef struct accel_card_telemetry {
     uint32_t clients;
     // Since the card was made.
     uint32_t ecc_corrected, ecc_uncorrected, errors, faults_dropped;
-    uint32_t retired_pages; // 4 KiB each
     // Since the driver started.
+    uint32_t retired_pages; // 4 KiB each
     uint32_t node_resets, card_resets, lost_interrupts;
     uint64_t uptime_ns;
     uint64_t energy_mj; // since power-on
     uint64_t memory_bytes, memory_free, memory_reserved;
-    uint64_t busy_cycles[2], dram_bytes[2]; // by hardware node: COMPUTE, COPY
+    uint64_t busy_cycles[2], dram_bytes[2]; // since the card was reset, by node: COMPUTE, COPY
 } accel_card_telemetry_t;
 accel_status_t accel_card_telemetry(accel_manager_t *manager, uint32_t card,
                                     accel_card_telemetry_t *out_telemetry, accel_error_t *error);
