@@ -69,7 +69,9 @@ static status_t fail(run_t *run, accel_status_t status, const accel_error_t *err
 }
 
 // What a person at a command line can do.
-static const char *hint_of(const run_t *run, accel_status_t status) {
+static const char *hint_of(const run_t *run, accel_status_t status, accel_lost_t lost) {
+    if (lost == ACCEL_LOST_BY_DRIVER)
+        return "start accel-cardd if it does not run, and run it again";
     if (status != ACCEL_DEVICE_LOST || strcmp(run->card.kind, "inproc") == 0)
         return NULL;
     if (run->device == NULL) // the text says it
@@ -82,7 +84,8 @@ static const char *hint_of(const run_t *run, accel_status_t status) {
 }
 
 static status_t take(run_t *run, accel_status_t status, const accel_error_t *error) {
-    return status == ACCEL_OK ? STATUS_OK : fail(run, status, error, hint_of(run, status));
+    return status == ACCEL_OK ? STATUS_OK
+                              : fail(run, status, error, hint_of(run, status, error->lost));
 }
 
 // --- Set-up ---
