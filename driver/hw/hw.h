@@ -160,6 +160,9 @@ WARN_UNUSED status_t hw_reset_node(hw_device_t *device, uint32_t node, uint64_t 
 WARN_UNUSED status_t hw_reset_card(hw_device_t *device);
 // [D][P] Whether the card still answers.
 bool hw_alive(hw_device_t *device);
+// [D][P] Whether it answers with its nodes on, as hw left them: one that was away and is back is as
+// after power-on. A node that is being reset may count as off.
+bool hw_is_up(hw_device_t *device);
 // [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds. GONE is
 // told as if hw had found out.
 void hw_gone(hw_device_t *device);

@@ -92,6 +92,14 @@ bool hw_alive(hw_device_t *device) {
     return !hw_is_gone(device);
 }
 
+bool hw_is_up(hw_device_t *device) {
+    bool up = hw_alive(device);
+    for (uint32_t i = 0; i < ISA_NODE_COUNT && up; i++)
+        up = hw_reg_read(device, ISA_NODE_REG_AT(i, STATE)) != ISA_NODE_STATE_OFF;
+    hw_tell_gone(device);
+    return up && !hw_is_gone(device);
+}
+
 void hw_gone(hw_device_t *device) {
     STORE_RELEASE(&device->gone, 1u);
     hw_tell_gone(device);

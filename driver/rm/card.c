@@ -144,6 +144,7 @@ status_t rm_card_start(port_t *port, const rm_options_t *options, rm_card_t **ou
         rm_card_stop(card);
         return status;
     }
+    rm_watch_plan(card); // one that never gets work sleeps, too
     *out_card = card;
     return STATUS_OK;
 }

@@ -14,6 +14,7 @@ static void client_enlist(rm_card_t *card, rm_client_t *client) {
     client->generation = card->generation;
     card->n_clients++;
     list_push_back(&card->clients, &client->link);
+    rm_watch_open(card);
     rm_unspin(card);
 }
 
@@ -33,6 +34,7 @@ static status_t client_open(rm_card_t *card, const rm_client_options_t *options,
         rm_free(card, client, sizeof *client);
         return status;
     }
+    rm_watch_check(card); // whoever opens a card that is away has nothing to lose
     client_enlist(card, client);
     *out_client = client;
     return STATUS_OK;

@@ -95,6 +95,17 @@ void rm_pm_heat(rm_card_t *card) {
 
 // --- Telemetry ---
 
+static uint32_t valid_of(const rm_card_t *card) {
+    uint32_t valid = ACCEL_VALID_COUNTS;
+    if ((card->features & ISA_FEATURE_TELEMETRY) != 0)
+        valid |= ACCEL_VALID_SENSORS;
+    if ((card->features & ISA_FEATURE_POWER) != 0)
+        valid |= ACCEL_VALID_POWER;
+    if ((card->features & ISA_FEATURE_ECC) != 0)
+        valid |= ACCEL_VALID_ECC;
+    return valid;
+}
+
 static void read_sensors(rm_card_t *card, accel_req_telemetry_t *request) {
     hw_telemetry_t now;
     hw_telemetry(card->hw, &now);
@@ -124,6 +135,17 @@ static void read_nodes(rm_card_t *card, accel_req_telemetry_t *request) {
     }
 }
 
+// False: it is not there; what was read is nothing.
+static bool read_card(rm_card_t *card, accel_req_telemetry_t *request) {
+    if (LOAD_ACQUIRE(&card->absent) != 0 || !rm_enter(card))
+        return false;
+    read_sensors(card, request);
+    read_nodes(card, request);
+    rm_leave(card);
+    request->valid = valid_of(card);
+    return LOAD_ACQUIRE(&card->gone) == 0;
+}
+
 // Under the spin.
 static uint32_t card_state(const rm_card_t *card) {
     if (card->recovering)
@@ -142,15 +164,19 @@ static void read_memory(rm_card_t *card, accel_req_telemetry_t *request) {
     request->memory_reserved = (1 + (uint64_t)request->retired_pages) * ISA_PAGE_BYTES;
 }
 
-// A card that is not there has no sensors.
-status_t rm_pm_telemetry(rm_card_t *card, accel_req_telemetry_t *request) {
+static void clear(accel_req_telemetry_t *request) {
     *request = (accel_req_telemetry_t){.head = request->head};
-    read_memory(card, request);
-    if (LOAD_ACQUIRE(&card->absent) == 0 && rm_enter(card)) {
-        read_sensors(card, request);
-        read_nodes(card, request);
-        rm_leave(card);
+}
+
+// The state and what was read are of one time: a card that goes in between is asked about again.
+status_t rm_pm_telemetry(rm_card_t *card, accel_req_telemetry_t *request) {
+    rm_watch_check(card);
+    clear(request);
+    if (!read_card(card, request)) {
+        clear(request);
+        rm_watch_check(card);
     }
+    read_memory(card, request);
     request->uptime_ns = rm_now(card) - card->started_ns;
     rm_spin(card);
     request->card_state = card_state(card);

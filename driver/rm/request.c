@@ -19,6 +19,7 @@ _Static_assert(sizeof(request_t) <= 256, "requests lie on the stack");
 #define HEAD_WORDS (sizeof(accel_req_t) / sizeof(uint64_t))
 
 static status_t info(rm_card_t *card, accel_req_info_t *request) {
+    rm_watch_check(card);
     rm_spin(card);
     const hw_info_t *hw = &card->info;
     request->profile_hash = hw->profile_hash;
@@ -45,10 +46,15 @@ static status_t stats(rm_card_t *card, accel_req_stats_t *request) {
     hw_node_info_t node;
     if (request->node >= ISA_NODE_COUNT)
         return STATUS_NOT_FOUND;
+    rm_watch_check(card);
+    if (LOAD_ACQUIRE(&card->absent) != 0)
+        return STATUS_DEVICE_LOST;
     if (!rm_enter(card))
         return STATUS_BUSY;
     hw_node_query(card->hw, request->node, &node);
     rm_leave(card);
+    if (LOAD_ACQUIRE(&card->gone) != 0)
+        return STATUS_DEVICE_LOST;
     request->state = node.state;
     request->cycles = node.cycles;
     request->instructions = node.instructions;
@@ -217,13 +223,27 @@ static bool is_of_the_card(uint16_t op) {
     return op == ACCEL_REQ_STATS || op == ACCEL_REQ_POWER || op == ACCEL_REQ_INJECT;
 }
 
+// What a request met by chance is told at once, and not at the next look.
+static void tell_gone(rm_card_t *card) {
+    if (LIKELY(LOAD_ACQUIRE(&card->gone) == 0))
+        return;
+    rm_spin(card);
+    if (card->absent == 0)
+        rm_watch_at(card, 0);
+    rm_unspin(card);
+}
+
 static status_t carry_out(rm_client_t *client, accel_req_t *request) {
     RETURN_IF_ERROR(rm_check(client, request));
     if (is_for_the_lost(request->op))
         return monitor(client, request);
     bool is_lost = is_of_the_card(request->op) ? LOAD_ACQUIRE(&client->card->absent) != 0
                                                : rm_client_is_lost(client);
-    return is_lost ? STATUS_DEVICE_LOST : work(client, request);
+    if (is_lost)
+        return STATUS_DEVICE_LOST;
+    status_t status = work(client, request);
+    tell_gone(client->card);
+    return status;
 }
 
 // --- In and out, each word once ---

@@ -298,9 +298,11 @@ struct rm_card {
 
     // Watchdog.
     port_work_t watch;
-    uint64_t watch_at;  // when it runs next; PORT_WORK_NEVER: it does not
-    bool watching;      // within a tick
-    uint64_t refill_at; // when throttled work may go on; PORT_WORK_NEVER: there is none
+    uint64_t watch_at;      // when it runs next; PORT_WORK_NEVER: it does not
+    bool watching;          // within a tick
+    uint64_t looks, looked; // runs that began, that ended
+    uint64_t wanted_look;   // somebody waits for the end of this one, or 0
+    uint64_t refill_at;     // when throttled work may go on; PORT_WORK_NEVER: there is none
     uint64_t tick_ns;
     uint64_t active_ns;   // when work was last seen
     uint64_t seen_fences; // packets handed over by then
@@ -536,6 +538,12 @@ rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job);
 void rm_watch_run(void *card); // [P] the port's work
 // Under the spin: runs at `when` at the latest.
 void rm_watch_at(rm_card_t *card, uint64_t when);
+// [P] Whoever asks about the card calls this first, with no lock held: if it went away, or was away
+// and is back as after power-on, this returns when it is noted as lost.
+void rm_watch_check(rm_card_t *card);
+// Under the spin: somebody opened the card, and shall hear of what becomes of it.
+void rm_watch_open(rm_card_t *card);
+void rm_watch_plan(rm_card_t *card); // when it runs next
 // Under the spin: there is something to watch.
 static inline void rm_watch_start(rm_card_t *card) {
     if (LIKELY(card->watching))

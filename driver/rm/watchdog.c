@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The watchdog: one piece of work at a time of the port's. It ticks while there is work or somebody
-// waits, once more when the card may go to sleep, and then not at all. It finds what no interrupt
-// told, asks a node that stands still for an answer, ends what is out of time, and is the only one
-// to reset anything.
+// waits, looks at an idle card every second while somebody has it open, once more when it may go to
+// sleep, and then not at all. It finds what no interrupt told, asks a node that stands still for an
+// answer, ends what is out of time, and is the only one to reset anything.
 #include "driver/rm/rm_internal.h"
 
 void rm_watch_at(rm_card_t *card, uint64_t when) {
@@ -187,7 +187,62 @@ static void look_at_ask(rm_card_t *card) {
     card->port->ops->event_set(card->port, &card->progress);
 }
 
+// --- Who asks whether the card is there ---
+
+typedef struct doubt {
+    const rm_card_t *card;
+    uint64_t look; // that will tell
+} doubt_t;
+
+static bool is_settled(const void *what) {
+    const doubt_t *doubt = what;
+    return doubt->card->absent != 0 || doubt->card->looked >= doubt->look;
+}
+
+// Under the spin: the next look; one that is under way may have looked before.
+static uint64_t want_look(rm_card_t *card) {
+    card->wanted_look = card->looks + 1;
+    rm_watch_at(card, 0);
+    return card->wanted_look;
+}
+
+void rm_watch_check(rm_card_t *card) {
+    if (LOAD_ACQUIRE(&card->absent) != 0 || !rm_enter(card))
+        return;
+    bool is_up = hw_is_up(card->hw);
+    rm_leave(card);
+    if (LIKELY(is_up))
+        return;
+    rm_spin(card);
+    doubt_t doubt = {card, want_look(card)};
+    rm_unspin(card);
+    while (rm_wait(card, is_settled, &doubt, PORT_WAIT_FOREVER) != STATUS_OK)
+        continue;
+}
+
+static void begin_look(rm_card_t *card) {
+    rm_spin(card);
+    card->watch_at = PORT_WORK_NEVER;
+    card->looks++;
+    rm_unspin(card);
+}
+
+static void end_look(rm_card_t *card) {
+    rm_spin(card);
+    card->looked = card->looks;
+    bool is_wanted = card->wanted_look != 0 && card->wanted_look <= card->looked;
+    if (is_wanted)
+        card->wanted_look = 0;
+    rm_unspin(card);
+    if (is_wanted)
+        card->port->ops->event_set(card->port, &card->progress);
+}
+
 // --- When next ---
+
+#define IDLE_LOOK_NS UINT64_C(1000000000)
+
+void rm_watch_open(rm_card_t *card) { rm_watch_at(card, rm_now(card) + IDLE_LOOK_NS); }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -201,13 +256,19 @@ static uint64_t deadline_of(const rm_card_t *card, rm_node_t *node) {
     return job->begun_ns != 0 ? rm_watch_time(card, rm_job_deadline(job)) : PORT_WORK_NEVER;
 }
 
+// Under the spin, of a card with nothing to do.
+static uint64_t next_idle_time(const rm_card_t *card, uint64_t now) {
+    bool sleeps = (card->features & ISA_FEATURE_POWER) != 0 && card->asleep == 0;
+    return earlier(sleeps ? card->active_ns + card->options.idle_ns : PORT_WORK_NEVER,
+                   card->n_clients > 0 ? now + IDLE_LOOK_NS : PORT_WORK_NEVER);
+}
+
 // Under the spin. A time that has passed is looked at again in a millisecond: others deal with it.
 static uint64_t next_time(rm_card_t *card, uint64_t now) {
-    bool sleeps = (card->features & ISA_FEATURE_POWER) != 0 && card->asleep == 0;
     if (card->absent != 0 || card->suspended != 0)
         return PORT_WORK_NEVER;
     if (!card->watching)
-        return sleeps ? card->active_ns + card->options.idle_ns : PORT_WORK_NEVER;
+        return next_idle_time(card, now);
     uint64_t when = card->refill_at;
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         when = earlier(when, deadline_of(card, &card->nodes[i]));
@@ -216,7 +277,7 @@ static uint64_t next_time(rm_card_t *card, uint64_t now) {
     return earlier(when, now + card->tick_ns);
 }
 
-static void plan_next(rm_card_t *card) {
+void rm_watch_plan(rm_card_t *card) {
     uint64_t now = rm_now(card);
     rm_spin(card);
     card->watching = card->n_live > 0 || card->n_waiters > 0 || card->hot || card->overheated;
@@ -259,14 +320,13 @@ static void look_after(rm_card_t *card) {
 
 void rm_watch_run(void *user) {
     rm_card_t *card = user;
-    rm_spin(card);
-    card->watch_at = PORT_WORK_NEVER;
-    rm_unspin(card);
+    begin_look(card);
     if (LOAD_ACQUIRE(&card->gone) != 0)
         rm_recover_gone(card, false);
     look_at_ask(card);
     rm_recover_distrusted(card);
     if (LOAD_ACQUIRE(&card->absent) == 0 && LOAD_ACQUIRE(&card->suspended) == 0)
         look_after(card);
-    plan_next(card);
+    end_look(card);
+    rm_watch_plan(card);
 }

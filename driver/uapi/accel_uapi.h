@@ -249,9 +249,18 @@ typedef struct accel_req_share {
 
 // --- Monitoring ---
 
-// All out. What the card cannot tell is 0.
+// What `valid` may say: what is not in it the card has not, or could not be asked (it is lost, or a
+// reset is under way), and is 0 below.
+#define ACCEL_VALID_SENSORS 1u // heat, power, clocks, energy_mj
+#define ACCEL_VALID_POWER   2u // power_state
+#define ACCEL_VALID_ECC     4u // ecc_*
+#define ACCEL_VALID_COUNTS  8u // errors, faults_dropped, busy_cycles, dram_bytes
+
+// All out. What is of the driver is always valid.
 typedef struct accel_req_telemetry {
     accel_req_t head;
+    uint32_t valid;        // ACCEL_VALID_*
+    uint32_t pad;          // zero
     int32_t temperature;   // millidegrees Celsius, as the next two
     int32_t temp_slowdown; // from here on the clock is lowered
     int32_t temp_critical; // from here on the card gets no work
@@ -405,7 +414,7 @@ _Static_assert(sizeof(accel_req_sync_t) == 40, "SYNC");
 _Static_assert(sizeof(accel_req_submit_t) == 232, "SUBMIT");
 _Static_assert(sizeof(accel_req_stats_t) == 64, "STATS");
 _Static_assert(sizeof(accel_req_share_t) == 56, "EXPORT, IMPORT");
-_Static_assert(sizeof(accel_req_telemetry_t) == 168, "TELEMETRY");
+_Static_assert(sizeof(accel_req_telemetry_t) == 176, "TELEMETRY");
 _Static_assert(sizeof(accel_req_list_t) == 40, "EVENTS, CLIENTS");
 _Static_assert(sizeof(accel_event_record_t) == 64, "event");
 _Static_assert(sizeof(accel_client_record_t) == 96, "client");
