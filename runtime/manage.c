@@ -229,6 +229,10 @@ accel_status_t accel_card_telemetry(accel_manager_t *manager, uint32_t card,
                           "reading its sensors", error));
     *out_telemetry = (accel_card_telemetry_t){
         .state = (accel_card_state_t)from.card_state,
+        .has_sensors = (from.valid & ACCEL_VALID_SENSORS) != 0,
+        .has_power = (from.valid & ACCEL_VALID_POWER) != 0,
+        .has_ecc = (from.valid & ACCEL_VALID_ECC) != 0,
+        .has_counts = (from.valid & ACCEL_VALID_COUNTS) != 0,
         .asleep = from.power_state == ISA_POWER_SLEEP,
         .temperature_mc = from.temperature,
         .slowdown_mc = from.temp_slowdown,
@@ -271,7 +275,7 @@ static uint32_t permille(uint64_t before, uint64_t after, uint64_t ns, uint32_t 
 bool accel_card_use(const accel_card_info_t *info, const accel_card_telemetry_t *first,
                     const accel_card_telemetry_t *second, accel_card_use_t *out_use) {
     *out_use = (accel_card_use_t){0};
-    if (second->uptime_ns <= first->uptime_ns)
+    if (second->uptime_ns <= first->uptime_ns || !first->has_counts || !second->has_counts)
         return false;
     uint64_t ns = second->uptime_ns - first->uptime_ns;
     uint64_t before = first->dram_bytes[0] + first->dram_bytes[1];

@@ -81,6 +81,16 @@ static status_t list_events(const fake_card_t *card, accel_req_list_t *request) 
     return STATUS_OK;
 }
 
+static uint32_t valid_of(const fake_card_t *card) {
+    uint32_t features = card->info.features;
+    if (card->telemetry.card_state == ACCEL_CARD_LOST)
+        return 0;
+    return ACCEL_VALID_COUNTS |
+           ((features & ISA_FEATURE_TELEMETRY) != 0 ? ACCEL_VALID_SENSORS : 0) |
+           ((features & ISA_FEATURE_POWER) != 0 ? ACCEL_VALID_POWER : 0) |
+           ((features & ISA_FEATURE_ECC) != 0 ? ACCEL_VALID_ECC : 0);
+}
+
 static status_t look(fake_card_t *card, accel_req_telemetry_t *request) {
     accel_req_t head = request->head;
     card->telemetry.uptime_ns += card->step_ns;
@@ -88,6 +98,7 @@ static status_t look(fake_card_t *card, accel_req_telemetry_t *request) {
         card->telemetry.busy_cycles[i] += card->step_cycles[i];
     *request = card->telemetry;
     request->head = head;
+    request->valid = valid_of(card);
     return STATUS_OK;
 }
 

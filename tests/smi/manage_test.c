@@ -66,7 +66,8 @@ static void one_card_is_connected_at_a_time(void **state) {
 static void use_is_a_difference(void **state) {
     (void)state;
     accel_card_info_t info = {.clock_khz = 2000000};
-    accel_card_telemetry_t a = {.uptime_ns = 1000, .busy_cycles = {10, 20}, .dram_bytes = {5, 6}};
+    accel_card_telemetry_t a = {
+        .has_counts = true, .uptime_ns = 1000, .busy_cycles = {10, 20}, .dram_bytes = {5, 6}};
     accel_card_telemetry_t b = a;
     accel_card_use_t use;
     assert_false(accel_card_use(&info, &a, &b, &use)); // no time passed
@@ -85,6 +86,22 @@ static void use_is_a_difference(void **state) {
     assert_true(accel_card_use(&info, &a, &b, &use));
     assert_int_equal(use.compute_permille, 0);
     assert_false(accel_card_use(&info, &b, &a, &use));
+    b.has_counts = false; // it is lost
+    assert_false(accel_card_use(&info, &a, &b, &use));
+}
+
+static void a_lost_card_has_no_sensors(void **state) {
+    fake_t *fake = *state;
+    accel_error_t error = {0};
+    accel_card_telemetry_t t;
+    accel_manager_t *manager = open_manager(fake);
+    assert_int_equal(accel_card_telemetry(manager, 0, &t, &error), ACCEL_OK);
+    assert_true(t.has_sensors && t.has_power && t.has_ecc && t.has_counts);
+    fake->cards[0].telemetry.card_state = ACCEL_CARD_LOST;
+    assert_int_equal(accel_card_telemetry(manager, 0, &t, &error), ACCEL_OK);
+    assert_int_equal(t.state, ACCEL_STATE_LOST);
+    assert_false(t.has_sensors || t.has_power || t.has_ecc || t.has_counts);
+    accel_manager_close(manager);
 }
 
 static void health_has_a_reason(void **state) {
@@ -199,6 +216,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_card_is_connected_at_a_time, set_up, tear_down),
         cmocka_unit_test(use_is_a_difference),
+        cmocka_unit_test_setup_teardown(a_lost_card_has_no_sensors, set_up, tear_down),
         cmocka_unit_test(health_has_a_reason),
         cmocka_unit_test_setup_teardown(lists_come_in_pages, set_up, tear_down),
         cmocka_unit_test(a_card_of_this_process),

@@ -120,6 +120,11 @@ static void what_is_not_known_says_so(void **state) {
     prints(f, "-i 0 --query-card=uuid,power.draw,ecc.errors.corrected,memory.used --format=csv",
            "uuid, power.draw [W], ecc.errors.corrected, memory.used [MiB]\n"
            "[N/A], [N/A], [N/A], 2048 MiB\n");
+    f->fake.cards[1].telemetry.card_state = ACCEL_CARD_LOST;
+    prints(f,
+           "-i 1 --query-card=state,temperature.card,power.draw,power.state,clocks.current,"
+           "ecc.errors.corrected,errors.card,memory.used --format=csv,noheader",
+           "Lost, [N/A], [N/A], [N/A], [N/A], [N/A], [N/A], 2048 MiB\n");
     f->fake.is_simple = true;
     prints(f, "-i 0 --query-card=index,cores,memory.used,health --format=csv,noheader",
            "0, 8, [N/A], Unknown\n");

@@ -53,8 +53,10 @@ static uint64_t used_bytes(const card_t *c) {
 #define COUNT(count)                 count_value(count)
 #define FIXED(value, unit, decimals) fixed_value((int64_t)(value), (uint64_t)(unit), decimals)
 #define T(value)                     (c->has_telemetry ? (value) : nothing())
-#define SENSOR(value)                (c->has_telemetry && c->info.has_sensors ? (value) : nothing())
-#define ECC_COUNT(count)             (c->has_telemetry && c->info.has_ecc ? count_value(count) : nothing())
+#define SENSOR(value)                (c->has_telemetry && c->t.has_sensors ? (value) : nothing())
+#define POWER_STATE(value)           (c->has_telemetry && c->t.has_power ? (value) : nothing())
+#define CARD_COUNT(count)            (c->has_telemetry && c->t.has_counts ? count_value(count) : nothing())
+#define ECC_COUNT(count)             (c->has_telemetry && c->t.has_ecc ? count_value(count) : nothing())
 #define USE(value)                   (c->has_use ? (value) : nothing())
 
 #define SMI_FIELD(id, name, unit, section, title, value, help)                                     \

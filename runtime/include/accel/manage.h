@@ -75,9 +75,14 @@ typedef enum accel_card_state {
 #define ACCEL_THROTTLED_POWER   2u // it would pass its power limit
 #define ACCEL_THROTTLED_SLEEP   4u // it sleeps
 
-// What the card cannot tell is 0 (see accel_card_info_t).
+// What the card lacks (see accel_card_info_t), or cannot be asked now since it is lost or being
+// reset, is 0, and its flag is false.
 typedef struct accel_card_telemetry {
     accel_card_state_t state;
+    bool has_sensors; // temperatures, power, clock, throttled, energy_mj
+    bool has_power;   // asleep
+    bool has_ecc;     // ecc_*
+    bool has_counts;  // errors, faults_dropped, busy_cycles, dram_bytes
     bool asleep;
     int32_t temperature_mc, slowdown_mc, critical_mc; // millidegrees Celsius
     uint32_t power_mw, power_limit_mw, power_limit_min_mw, power_limit_max_mw;
@@ -103,7 +108,8 @@ typedef struct accel_card_use {
     uint32_t compute_permille, copy_permille; // of the time, by the card's nominal clock
     uint64_t dram_bytes_per_s;
 } accel_card_use_t;
-// False: the second is not later than the first, or the driver started in between.
+// False: the second is not later than the first, the driver started in between, or the card was not
+// there at one of them.
 bool accel_card_use(const accel_card_info_t *info, const accel_card_telemetry_t *first,
                     const accel_card_telemetry_t *second, accel_card_use_t *out_use);
 
