@@ -78,6 +78,36 @@ static void empty_program_runs(void **state) {
     close_card(f);
 }
 
+static uint32_t count_threads(void) {
+    char line[128];
+    uint32_t n = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        (void)sscanf(line, "Threads: %u", &n);
+    (void)fclose(file);
+    return n;
+}
+
+// A card as one gets it, with all cores of the machine: launching next to nothing takes no threads
+// but the port's.
+static void launching_takes_one_thread(void **state) {
+    fixture_t *f = *state;
+    char path[4096];
+    path_of(f, "empty", path, sizeof path);
+#ifdef __SANITIZE_THREAD__
+    skip(); // it has a thread of its own
+#endif
+    uint32_t before = count_threads();
+    OK(accel_program_open(path, &f->program, &f->error));
+    OK(accel_device_open("inproc", NULL, &f->device, &f->error));
+    OK(accel_module_load(f->device, f->program, NULL, &f->module, &f->error));
+    for (int i = 0; i < 100; i++)
+        OK(accel_run(f->module, NULL, 0, NULL, 0, &f->error));
+    assert_true(count_threads() <= before + 1);
+    close_card(f);
+}
+
 static void add_with(fixture_t *f, int64_t rows, bool direct) {
     size_t bytes = (size_t)rows * 16;
     float *a = malloc(bytes), *b = malloc(bytes), *sum = malloc(bytes);
@@ -360,6 +390,7 @@ int main(int argc, char **argv) {
     fixture_t fixture = {.folder = argc > 1 ? argv[1] : "."};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(empty_program_runs, &fixture),
+        cmocka_unit_test_prestate(launching_takes_one_thread, &fixture),
         cmocka_unit_test_prestate(symbols_are_told, &fixture),
         cmocka_unit_test_prestate(any_number_of_cores_adds, &fixture),
         cmocka_unit_test_prestate(wrong_inputs_are_refused, &fixture),
