@@ -8,7 +8,8 @@ usage() {
     cat <<'TEXT'
 Usage: tests/bench/driver.sh [OPTION]...
 Times the launch of an empty program through the daemon and in process against a bare hand-over, and
-copies of 64 MiB against memcpy, in turn in one run.
+copies of 64 MiB against memcpy, in turn in one run. Exits with 1 when a goal is missed, and names it
+on standard error.
 
   --build=DIR    the build folder (default build/release)
   --rounds=N     how often each has its turn (default 9)
