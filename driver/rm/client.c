@@ -175,16 +175,19 @@ status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
     return status;
 }
 
-// Nobody waits for what runs in contexts that are being destroyed: it is called back.
+// Nobody waits for its work: what is queued ends, and what runs is called back. The thread that
+// works in the doorbell of a simulated card may be the only one there is: so the watchdog sees to
+// it.
 void rm_client_abandon(rm_client_t *client) {
     rm_card_t *card = client->card;
     STORE_RELEASE(&client->abandoned, 1u);
     rm_spin(card);
     LIST_FOR_EACH(node, &card->contexts) {
-        const rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
-        if (context->client == client && context->closing && context->n_flight > 0)
-            card->nodes[context->flight_node].stop = true;
+        rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
+        if (context->client == client)
+            rm_context_end(card, context, true);
     }
+    rm_watch_at(card, 0);
     rm_unspin(card);
     card->port->ops->event_set(card->port, &card->progress);
 }
@@ -217,7 +220,7 @@ void rm_client_refund(rm_client_t *client, uint64_t memory_bytes, uint64_t host_
 
 bool rm_client_is_lost(const rm_client_t *client) {
     const rm_card_t *card = client->card;
-    return LOAD_ACQUIRE(&card->absent) != 0 ||
+    return LOAD_ACQUIRE(&client->abandoned) != 0 || LOAD_ACQUIRE(&card->absent) != 0 ||
            LOAD_ACQUIRE(&card->generation) != client->generation;
 }
 

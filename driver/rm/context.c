@@ -156,13 +156,17 @@ static bool is_idle(const void *what) {
     return context->n_jobs == 0;
 }
 
-void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
-    rm_spin(card);
+void rm_context_end(rm_card_t *card, rm_context_t *context, bool call_back) {
     context->closing = true;
-    rm_sched_cancel(card, context, STATUS_CONTEXT_LOST);
-    call_back |= LOAD_ACQUIRE(&context->client->abandoned) != 0;
+    rm_sched_cancel(card, context,
+                    rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST : STATUS_CONTEXT_LOST);
     if (call_back && context->n_flight > 0 && context->flight_node == ISA_NODE_COMPUTE)
         card->nodes[ISA_NODE_COMPUTE].stop = true;
+}
+
+void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
+    rm_spin(card);
+    rm_context_end(card, context, call_back || LOAD_ACQUIRE(&context->client->abandoned) != 0);
     rm_unspin(card);
     card->port->ops->event_set(card->port, &card->progress); // who waits for what was cancelled
     // What hangs is reset by the watchdog, so this ends in any case.

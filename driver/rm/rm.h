@@ -68,8 +68,9 @@ void rm_card_pump(rm_card_t *card);
 WARN_UNUSED status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
                                     rm_client_t **out_client);
 void rm_client_close(rm_client_t *client);
-// [D][P] Ends the client's waits, those that run and those to come, with STATUS_DEVICE_LOST: for
-// whoever learns that its process died while a request of it still waits. Only closing follows.
+// [D][P] Ends the client's waits, those that run and those to come, with STATUS_DEVICE_LOST, and
+// calls its work back: for whoever learns that its process died while a request of it still waits
+// or works on the card. Only closing follows.
 void rm_client_abandon(rm_client_t *client);
 
 // [P] Checks and carries out one request of `bytes` readable and writable bytes, 8-byte aligned;

@@ -379,7 +379,8 @@ WARN_UNUSED status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kin
 WARN_UNUSED status_t rm_client_charge(rm_client_t *client, uint64_t memory_bytes,
                                       uint64_t host_bytes);
 void rm_client_refund(rm_client_t *client, uint64_t memory_bytes, uint64_t host_bytes);
-// The card was reset or lost since the client was opened, or is not there.
+// The card was reset or lost since the client was opened, or is not there; or nobody is there for
+// it.
 bool rm_client_is_lost(const rm_client_t *client);
 // Under the spin: one more hang; too many, and the client is banned.
 void rm_client_strike(rm_client_t *client);
@@ -442,8 +443,10 @@ void rm_table_unmap(rm_vm_t *vm, uint64_t va, uint64_t bytes);
 
 WARN_UNUSED status_t rm_context_create(rm_client_t *client, accel_req_ctx_create_t *request);
 WARN_UNUSED status_t rm_context_query(rm_client_t *client, accel_req_ctx_query_t *request);
-// Cancels its queued jobs and waits for those in flight, or calls them back; later submissions are
-// refused.
+// Under the spin: cancels its queued jobs; later submissions are refused. `call_back`: those in
+// flight shall come back, too.
+void rm_context_end(rm_card_t *card, rm_context_t *context, bool call_back);
+// The same, and waits for those in flight.
 void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back);
 void rm_context_destroy(rm_card_t *card, rm_context_t *context);
 // No client is in a request: descriptors are given back.

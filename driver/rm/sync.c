@@ -58,11 +58,9 @@ static bool is_suspended(const wish_t *wish) {
     return wish->sync->suspended_at != 0 && wish->value >= wish->sync->suspended_at;
 }
 
-static bool is_abandoned(const wish_t *wish) { return LOAD_ACQUIRE(&wish->client->abandoned) != 0; }
-
 static bool is_decided(const void *what) {
     const wish_t *wish = what;
-    return wish->sync->value >= wish->value || is_suspended(wish) || is_abandoned(wish) ||
+    return wish->sync->value >= wish->value || is_suspended(wish) ||
            rm_client_is_lost(wish->client);
 }
 

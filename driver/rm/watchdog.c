@@ -300,12 +300,24 @@ static void note_work(rm_card_t *card) {
     rm_unspin(card);
 }
 
+// What shall come back. Whoever waits asks for it, too, but may be at work in a doorbell: in that
+// of a simulated card for as long as the program runs that is to be ended.
+static void call_back(rm_card_t *card, uint32_t number) {
+    rm_spin(card);
+    bool stop = card->nodes[number].stop;
+    rm_unspin(card);
+    if (stop)
+        (void)rm_sched_stop(card, number);
+}
+
 static void look_after(rm_card_t *card) {
     hw_dpc(card->hw); // errors, and packets whose entries were nonsense
     look_at_alarms(card);
     hw_poll(card->hw);
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
         look_for_interrupt(card, i);
+        call_back(card, i);
+    }
     rm_sched_nudge(card);
     if (!hw_alive(card->hw)) {
         rm_recover_gone(card, false);

@@ -134,6 +134,41 @@ static void the_abandoned_do_not_wait(void **state) {
     rig_user_close(&user);
 }
 
+static uint32_t compute_state(fixture_t *f) {
+    accel_req_stats_t stats = {.node = ACCEL_NODE_COMPUTE};
+    assert_int_equal(ASK(f->rig.admin, stats, STATS), STATUS_OK);
+    return stats.state;
+}
+
+static void *submit_endless(void *argument) {
+    const submitter_t *s = argument;
+    rig_job_t spin = {.program = RIG_SPIN};
+    assert_int_equal(rig_submit(s->user, s->context, &spin, NULL), STATUS_OK);
+    return NULL;
+}
+
+// What they left on the card does not run on either: on one that works in the doorbell the thread
+// that it keeps is the only one that could call it back.
+static void the_abandoned_run_no_more(void **state) {
+    fixture_t *f = *state;
+    rig_user_t user;
+    pthread_t thread;
+    rig_user_open(&f->rig, &user);
+    submitter_t s = {&user, rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0)};
+    uint32_t other = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0);
+    assert_int_equal(pthread_create(&thread, NULL, submit_endless, &s), 0);
+    RIG_UNTIL(rig_count(&user, 0) == 1);
+    assert_int_equal(compute_state(f), ISA_NODE_STATE_BUSY);
+    rm_client_abandon(user.client);
+    RIG_UNTIL(compute_state(f) == ISA_NODE_STATE_IDLE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    rig_job_t late = {.count = 1};
+    uint32_t slot = 0;
+    assert_int_equal(rig_submit(&user, other, &late, &slot), STATUS_DEVICE_LOST);
+    assert_int_equal(rig_count(&user, 0), 1);
+    rig_user_close(&user);
+}
+
 // Copies and launches of one context stay in order across the nodes.
 static void nodes_keep_the_order(void **state) {
     fixture_t *f = *state;
@@ -270,6 +305,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_endless_give_way, set_up_posted, tear_down),
         TEST_BOTH(a_stuck_submitter_harms_nobody),
         cmocka_unit_test_setup_teardown(the_abandoned_do_not_wait, set_up_posted, tear_down),
+        TEST_BOTH(the_abandoned_run_no_more),
         TEST_BOTH(nodes_keep_the_order),
         TEST_BOTH(a_fault_takes_its_context_alone),
         TEST_BOTH(a_suspended_launch_ends_when_destroyed),
