@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two clients on one card, through the whole stack: one does harm, is told why, and harms nobody
 // else. Arguments: accel-cardd, the device program.
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -62,6 +63,30 @@ static int tear_down(void **state) {
     accel_program_close(f->program);
     served_stop(&f->served);
     return went_on ? 0 : -1;
+}
+
+// The card writes there meanwhile.
+static uint64_t progress(const side_t *side) {
+    return *(const volatile uint64_t *)&side_area(side)->result[0];
+}
+
+typedef struct growth {
+    const side_t *side;
+    uint64_t seen;
+} growth_t;
+
+static bool has_grown(void *arg) {
+    growth_t *growth = arg;
+    uint64_t now = progress(growth->side);
+    bool grown = now > growth->seen;
+    growth->seen = now;
+    return grown;
+}
+
+// Of a launch that counts for as long as it runs, and ends only when it is told to.
+static bool is_running(const side_t *side) {
+    growth_t growth = {side, progress(side)};
+    return eventually(has_grown, &growth);
 }
 
 // --- Addresses ---
@@ -138,18 +163,28 @@ static void endless_loops_and_lonely_barriers(void **state) {
 
 // --- What stays behind ---
 
-// While others' programs use registers and local memory in the same cores, in turns.
+// Whoever looks does so in the middle of another's run, in the same cores: that can only end when
+// it is told to, which is afterwards, and it finds all as it left it.
 static void nothing_is_left_in_local_memory(void **state) {
     fixture_t *f = *state;
     side_t other;
     OPEN(f, &other, NULL);
     for (int i = 0; i < 12; i++) {
-        assert_int_equal(side_start(&other, WORK_STATE, 4000, NULL), ACCEL_OK);
-        assert_int_equal(side_run(&f->side, WORK_LOOK, 0), ACCEL_OK);
-        for (uint32_t core = 0; core < WORK_CORES; core++)
-            assert_true(side_area(&f->side)->result[core] == 0);
+        assert_int_equal(side_start(&other, WORK_KEEP, 0, NULL), ACCEL_OK);
+        assert_true(is_running(&other));
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(side_run(&f->side, WORK_LOOK, 0), ACCEL_OK);
+            for (uint32_t n = 0; n < 2 * WORK_CORES; n++)
+                assert_true(side_area(&f->side)->result[n] == 0);
+            assert_true(side_area(&f->side)->result[WORK_NUMBERS - 1] == WORK_RUNS);
+            assert_true(is_running(&other));
+        }
+        side_stop(&other);
         assert_int_equal(side_wait(&other), ACCEL_OK);
-        assert_true(side_area(&other)->result[0] != 0);
+        for (uint32_t core = 0; core < WORK_CORES; core++) {
+            assert_true(side_area(&other)->result[core] > 0);
+            assert_true(side_area(&other)->result[WORK_CORES + core] == 0);
+        }
     }
     side_close(&other);
 }
@@ -195,31 +230,59 @@ static void stale_translations_of_host_memory(void **state) {
     }
 }
 
-// Its pages are another's at once, who finds zeros in them and keeps them.
+static size_t free_memory(const side_t *side) {
+    accel_device_info_t info;
+    assert_int_equal(accel_device_info(side->device, &info), ACCEL_OK);
+    return info.memory_free;
+}
+
+enum { VICTIM = 1 << 20, LEFT = 3 << 20, TABLES = 256 << 10 };
+
+static void expect_zeros(side_t *side, accel_buffer_t *buffer, uint8_t *copy, size_t bytes) {
+    accel_error_t error = {0};
+    memset(copy, 0xff, bytes);
+    assert_int_equal(accel_stream_read(side->stream, copy, buffer, 0, bytes, &error), ACCEL_OK);
+    assert_int_equal(side_wait(side), ACCEL_OK);
+    for (size_t i = 0; i < bytes; i++)
+        if (copy[i] != 0)
+            fail_msg("byte %zu is %u", i, copy[i]);
+}
+
+// A program that never ends by itself writes to a buffer while that is destroyed, and faults.
+static void destroy_in_use(fixture_t *f, side_t *other, uint8_t *copy) {
+    accel_error_t error = {0};
+    accel_buffer_t *buffer, *after;
+    size_t all = free_memory(other) - TABLES; // too little is left for the victim's pages
+    assert_int_equal(accel_buffer_create(f->side.device, VICTIM, &buffer, &error), ACCEL_OK);
+    assert_int_equal(side_start(&f->side, WORK_HAMMER, VICTIM, buffer), ACCEL_OK);
+    assert_true(is_running(&f->side));
+    accel_buffer_destroy(buffer);
+    assert_int_equal(accel_buffer_create(other->device, all, &after, &error), ACCEL_OK);
+    expect_zeros(other, after, copy, all);
+    assert_int_equal(side_wait(&f->side), ACCEL_CONTEXT_LOST);
+    assert_int_equal(f->side.error.lost, ACCEL_LOST_BY_FAULT);
+    assert_non_null(strstr(f->side.error.text, "no valid page at va"));
+    expect_zeros(other, after, copy, all);
+    accel_buffer_destroy(after);
+    assert_true(side_works(&f->side, 3));
+}
+
+// Its pages are another's at once, who gets all that is free, finds zeros in it and keeps them.
 static void buffers_destroyed_while_in_use(void **state) {
     fixture_t *f = *state;
     side_t other;
     accel_error_t error = {0};
-    accel_buffer_t *buffer, *after;
+    accel_buffer_t *ballast;
+    void *copy;
     OPEN(f, &other, NULL);
-    for (int i = 0; i < 6; i++) {
-        uint64_t *data = side_area(&other)->data;
-        assert_int_equal(accel_buffer_create(f->side.device, 1 << 16, &buffer, &error), ACCEL_OK);
-        assert_int_equal(side_start(&f->side, WORK_HAMMER, 3000000, buffer), ACCEL_OK);
-        usleep((useconds_t)i * 700);
-        accel_buffer_destroy(buffer);
-        assert_int_equal(accel_buffer_create(other.device, 1 << 16, &after, &error), ACCEL_OK);
-        accel_status_t status = side_wait(&f->side);
-        assert_true(status == ACCEL_OK || f->side.error.lost == ACCEL_LOST_BY_FAULT);
-        memset(data, 0xff, WORK_BYTES);
-        assert_int_equal(accel_stream_read(other.stream, data, after, 0, WORK_BYTES, &error),
-                         ACCEL_OK);
-        assert_int_equal(side_wait(&other), ACCEL_OK);
-        for (uint64_t k = 0; k < WORK_NUMBERS; k++)
-            assert_true(data[k] == 0);
-        accel_buffer_destroy(after);
-        assert_true(side_works(&f->side, 3));
-    }
+    assert_true(side_works(&f->side, 3)); // all that launches need is there
+    assert_int_equal(
+        accel_buffer_create(other.device, free_memory(&other) - LEFT, &ballast, &error), ACCEL_OK);
+    assert_int_equal(accel_host_alloc(other.device, LEFT, &copy, &error), ACCEL_OK);
+    for (int i = 0; i < 6; i++)
+        destroy_in_use(f, &other, copy);
+    accel_host_free(other.device, copy);
+    accel_buffer_destroy(ballast);
     side_close(&other);
 }
 
@@ -238,61 +301,91 @@ static bool has_clients(void *arg) {
            n == count->n;
 }
 
-// Nobody waits for its work to end, which it never would.
+// A child whose program never ends; how far that is stands in the child's memory.
+typedef struct looper {
+    pid_t pid;
+    int memory; // of the process
+    off_t at;
+    uint64_t seen;
+} looper_t;
+
+static void run_looper(fixture_t *f, int tell) {
+    side_t side;
+    if (!side_open(&side, &f->served, f->program, NULL))
+        _exit(1);
+    off_t at = (off_t)(uintptr_t)&side_area(&side)->result[0];
+    if (write(tell, &at, sizeof at) == sizeof at)
+        (void)side_run(&side, WORK_LOOP, 0);
+    _exit(1);
+}
+
+static looper_t looper_start(fixture_t *f) {
+    looper_t looper = {0};
+    char path[64];
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    looper.pid = fork();
+    assert_true(looper.pid >= 0);
+    if (looper.pid == 0)
+        run_looper(f, ends[1]);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &looper.at, sizeof looper.at), sizeof looper.at);
+    close(ends[0]);
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)looper.pid);
+    looper.memory = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(looper.memory >= 0);
+    return looper;
+}
+
+static bool looper_went_on(void *arg) {
+    looper_t *looper = arg;
+    uint64_t now = 0;
+    if (pread(looper->memory, &now, sizeof now, looper->at) != sizeof now || now <= looper->seen)
+        return false;
+    looper->seen = now;
+    return true;
+}
+
+// Nobody waits for its work to end, which it never would. In turns with the bystander's, and alone:
+// then the card works on without a quantum.
 static void a_client_killed_in_an_endless_loop(void **state) {
     fixture_t *f = *state;
     count_t count = {0};
     accel_error_t error = {0};
     assert_int_equal(accel_manager_open(f->served.socket, &count.manager, &error), ACCEL_OK);
     assert_int_equal(accel_card_processes(count.manager, 0, NULL, 0, &count.n, &error), ACCEL_OK);
-    for (int i = 0; i < 2; i++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            side_t side;
-            if (side_open(&side, &f->served, f->program, NULL))
-                (void)side_run(&side, WORK_LOOP, 0);
-            _exit(1);
+    for (int i = 0; i < 4; i++) {
+        if (i == 2) {
+            assert_true(bystander_end(&f->bystander));
+            count.n--;
+            assert_true(eventually(has_clients, &count));
         }
-        count.n++;
-        assert_true(eventually(has_clients, &count));
-        usleep((useconds_t)(i * 50000 + 20000));
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        assert_int_equal(waitpid(pid, NULL, 0), pid);
-        count.n--;
+        looper_t looper = looper_start(f);
+        assert_true(eventually(looper_went_on, &looper));
+        assert_true(eventually(looper_went_on, &looper));
+        assert_int_equal(kill(looper.pid, SIGKILL), 0);
+        assert_int_equal(waitpid(looper.pid, NULL, 0), looper.pid);
+        close(looper.memory);
         assert_true(eventually(has_clients, &count));
         assert_true(side_works(&f->side, 6));
     }
+    assert_true(bystander_start(&f->bystander, &f->served, f->program)); // for tear_down
     accel_manager_close(count.manager);
 }
 
 // --- Again and again ---
 
-typedef struct offence {
-    side_t *side;
-    pthread_t thread;
-    accel_status_t status;
-} offence_t;
-
-// The launch itself may last as long as its work.
-static void *loop_for_ever(void *arg) {
-    offence_t *offence = arg;
-    offence->status = side_run(offence->side, WORK_LOOP, 0);
-    return NULL;
-}
-
 // What hangs a simulated card is a planted fault: while only the offender's work is on it. The work
 // of the bystander, who comes then, waits for the node to be reset.
 static accel_status_t hang_once(fixture_t *f, accel_manager_t *manager) {
-    offence_t offence = {.side = &f->side};
     accel_error_t error = {0};
-    assert_int_equal(pthread_create(&offence.thread, NULL, loop_for_ever, &offence), 0);
-    usleep(30000);
+    assert_int_equal(side_start(&f->side, WORK_LOOP, 0, NULL), ACCEL_OK);
+    assert_true(is_running(&f->side));
     assert_int_equal(accel_card_inject(manager, 0, "hang", 0, &error), ACCEL_OK);
-    usleep(1000);
     assert_true(bystander_start(&f->bystander, &f->served, f->program));
-    assert_int_equal(pthread_join(offence.thread, NULL), 0);
+    accel_status_t status = side_wait(&f->side);
     assert_true(bystander_end(&f->bystander));
-    return offence.status;
+    return status;
 }
 
 static void who_hangs_the_card_again_and_again(void **state) {

@@ -48,6 +48,8 @@ accel_status_t side_start(side_t *side, work_mode_t mode, uint64_t number, accel
     return accel_stream_launch(side->stream, side->module, inputs, 2, &output, 1, &side->error);
 }
 
+void side_stop(side_t *side) { *(volatile uint64_t *)&side_area(side)->what.stop = 1; }
+
 accel_status_t side_wait(side_t *side) {
     return accel_stream_wait(side->stream, UINT64_MAX, &side->error);
 }

@@ -33,6 +33,7 @@ bool side_open(side_t *side, const served_t *served, const accel_program_t *prog
 void side_close(side_t *side);
 // Starts a launch; `data` lies in `buffer`, or with NULL in the area.
 accel_status_t side_start(side_t *side, work_mode_t mode, uint64_t number, accel_buffer_t *buffer);
+void side_stop(side_t *side); // tells a launch to end that goes on until then
 accel_status_t side_wait(side_t *side);
 accel_status_t side_run(side_t *side, work_mode_t mode, uint64_t number); // both
 // Runs one launch and checks its result.

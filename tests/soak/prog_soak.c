@@ -57,6 +57,7 @@ typedef struct work {
     isa_args_t *args;
     const volatile uint64_t *data;
     volatile uint64_t *result;
+    const volatile uint64_t *stop;
     uint64_t mode, number, seed, core, cores;
 } work_t;
 
@@ -144,18 +145,60 @@ static int fetch(const work_t *w) {
     return 0;
 }
 
+// How many of the float registers hold another number than `bits`.
+#define EACH_FLOAT(X)                                                                              \
+    X(0)                                                                                           \
+    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)   \
+        X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+static inline __attribute__((always_inline)) uint64_t floats_unlike(uint64_t bits) {
+    uint64_t n = 0, now;
+#define COUNT(number)                                                                              \
+    __asm__ volatile("fmv.x.d %0, f" #number : "=r"(now));                                         \
+    n += now != bits;
+    EACH_FLOAT(COUNT)
+#undef COUNT
+    return n;
+}
+
+static inline __attribute__((always_inline)) void floats_set(uint64_t bits) {
+#define SET(number) __asm__ volatile("fmv.d.x f" #number ", %0" : : "r"(bits) : "f" #number);
+    EACH_FLOAT(SET)
+#undef SET
+}
+
 static int look(const work_t *w) {
-    uint64_t n = 0;
+    uint64_t n = 0, n_floats = floats_unlike(0);
     for (uint64_t i = 0; i < WORK_LM_BYTES / 8; i++)
         n += ((volatile uint64_t *)ISA_LM_BASE)[i] != 0;
     w->result[w->core] = n;
+    w->result[2 + w->core] = n_floats;
+    return 0;
+}
+
+// Apart, so that no other mode saves the float registers that this one changes. Nothing between
+// setting and counting works with floats.
+static __attribute__((noinline)) int keep(const work_t *w) {
+    volatile uint64_t *lm = (volatile uint64_t *)ISA_LM_BASE;
+    uint64_t secret = work_mix(w->seed + w->core) | 1, n_wrong = 0;
+    for (uint64_t i = 0; i < WORK_LM_BYTES / 8; i++)
+        lm[i] = secret + 2 * i;
+    floats_set(secret);
+    for (uint64_t round = 1; *w->stop == 0; round++)
+        w->result[w->core] = round;
+    n_wrong = floats_unlike(secret);
+    for (uint64_t i = 0; i < WORK_LM_BYTES / 8; i++)
+        n_wrong += lm[i] != secret + 2 * i;
+    w->result[2 + w->core] = n_wrong;
     return 0;
 }
 
 static int hammer(const work_t *w) {
     volatile uint64_t *data = (volatile uint64_t *)(uint64_t)w->data;
-    for (uint64_t i = 0; i < w->number; i++)
-        data[i % WORK_NUMBERS] = UINT64_MAX;
+    for (uint64_t round = 1; *w->stop == 0; round++) {
+        for (uint64_t i = 0; i < w->number / 8; i += 64)
+            data[i] = UINT64_MAX;
+        w->result[0] = round;
+    }
     return 0;
 }
 
@@ -163,6 +206,8 @@ static int hammer(const work_t *w) {
 static int probe(const work_t *w) {
     if (w->mode == WORK_LOOK)
         return look(w);
+    if (w->mode == WORK_KEEP)
+        return keep(w);
     if (w->core != 0)
         return 0;
     switch (w->mode) {
@@ -180,14 +225,14 @@ static int probe(const work_t *w) {
 
 // --- What goes wrong ---
 
-static void forever(void) {
-    for (volatile uint64_t i = 0;; i++)
-        continue;
+static void forever(const work_t *w) {
+    for (uint64_t round = 1;; round++)
+        w->result[w->core] = round;
 }
 
 static int misbehave(const work_t *w) {
     if (w->mode == WORK_LOOP)
-        forever();
+        forever(w);
     if (w->core != 0)
         return 0;
     switch (w->mode) {
@@ -215,6 +260,7 @@ int prog_main(isa_args_t *args, uint64_t core, uint64_t cores) {
     work_t w = {.args = args,
                 .data = (const volatile uint64_t *)args->io[1].va,
                 .result = (volatile uint64_t *)args->io[2].va,
+                .stop = &what->stop,
                 .mode = what->mode,
                 .number = what->number,
                 .seed = what->seed,

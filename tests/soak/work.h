@@ -21,7 +21,7 @@ typedef enum work_mode {
     WORK_GROW,    // a heap of `number` bytes
     WORK_STORE,   // what follows fails: a wild store at `number`
     WORK_REACH,   // wild DMA from `number`
-    WORK_LOOP,    // never ends
+    WORK_LOOP,    // never ends; result[core] grows meanwhile
     WORK_EXIT,    // exit code `number`
     WORK_BARRIER, // core 0 waits for one that never comes
     WORK_TEXT,    // writes to its own code
@@ -30,12 +30,17 @@ typedef enum work_mode {
     WORK_WHERE,  // result = addresses of data, result, arguments, heap, code
     WORK_PEEK,   // result[0] = what is at `number`
     WORK_FETCH,  // the same, by DMA of 64 bytes
-    WORK_LOOK,   // result[core] = numbers in local memory that are not 0
-    WORK_HAMMER, // writes `data` again and again, `number` times
+    WORK_LOOK,   // result[core] = numbers in local memory that are not 0; [2 + core] = float
+                 // registers
+    WORK_KEEP,   // until `stop`: secrets in all of these; result[2 + core] = how many did not stay
+    WORK_HAMMER, // until `stop`: writes over `number` bytes of `data` again and again
 } work_mode_t;
 
+// The last two let result[core] grow, of core 0 alone WORK_HAMMER, while they are at it.
 typedef struct work_what {
-    uint64_t mode, number, seed, pad[5];
+    uint64_t mode, number, seed;
+    uint64_t stop; // may become 1 during the launch
+    uint64_t pad[4];
 } work_what_t;
 
 static inline uint64_t work_mix(uint64_t x) {
