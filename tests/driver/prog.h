@@ -32,6 +32,18 @@ static inline void prog_log(const char *text) {
     (void)prog_ecall(ISA_ECALL_LOG, (uint64_t)text, bytes);
 }
 
+// Places in host memory where somebody looks, or writes, while the program runs. Atomic: the host's
+// side, and what watches races there, rely on it.
+static inline uint64_t prog_look(const volatile uint64_t *place) {
+    uint64_t value;
+    __asm__ volatile("lr.d.aq %0, (%1)" : "=r"(value) : "r"(place) : "memory");
+    return value;
+}
+
+static inline void prog_tell(volatile uint64_t *place, uint64_t value) {
+    __asm__ volatile("amoswap.d.rl zero, %1, (%0)" : : "r"(place), "r"(value) : "memory");
+}
+
 int prog_main(isa_args_t *args, uint64_t core, uint64_t cores);
 
 __asm__(".section .text._start,\"ax\",@progbits\n"

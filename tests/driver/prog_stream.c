@@ -82,6 +82,15 @@ static uint64_t poll(const volatile uint64_t *place) {
     return 88;
 }
 
+// Says that it is at turn 1, 2 ... and goes on when it hears the same.
+static void meet(const volatile uint64_t *hears, volatile uint64_t *says, uint64_t turns) {
+    for (uint64_t turn = 1; turn <= turns; turn++) {
+        prog_tell(says, turn);
+        while (prog_look(hears) != turn)
+            continue;
+    }
+}
+
 int prog_main(isa_args_t *args, uint64_t core, uint64_t cores) {
     const volatile uint64_t *what = (const volatile uint64_t *)args->io[0].va;
     const volatile uint64_t *data = (const volatile uint64_t *)args->io[1].va;
@@ -108,6 +117,9 @@ int prog_main(isa_args_t *args, uint64_t core, uint64_t cores) {
     case 3:
         (void)prog_ecall(ISA_ECALL_NODE, 1, 0);
         *(volatile uint64_t *)number = 1;
+        break;
+    case 4:
+        meet(data, result, number);
         break;
     default:
         prog_log("a line\n");

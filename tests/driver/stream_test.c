@@ -1,96 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams, events and modules that many threads share. Arguments: the folder of the images; then,
-// to do it through a daemon with a card of profile host, its socket.
+// to do it through a daemon with two cards of profile host, its socket.
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "accel/accel.h"
 #include "accel/manage.h"
+#include "tests/driver/stream_rig.h"
 
-enum { N_THREADS = 3, STREAMS_EACH = 2, NUMBERS = 8, BYTES = NUMBERS * 8 };
-
-typedef struct fixture {
-    const char *folder, *socket;
-    accel_program_t *program;
-    accel_device_t *device;
-    accel_module_t *module;
-} fixture_t;
-
-// In threads cmocka's assertions do not work: these count.
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            failed++;                                                                              \
-        }                                                                                          \
-    } while (0)
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        accel_status_t status_ = (call);                                                           \
-        if (status_ != ACCEL_OK)                                                                   \
-            fail_msg("%s: %s", accel_status_text(status_), error.text);                            \
-    } while (0)
-
-static void open_card(fixture_t *f, const char *name, const accel_device_options_t *options) {
-    accel_error_t error = {0};
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s.bin", f->folder, name);
-    OK(accel_program_open(path, &f->program, &error));
-    accel_device_options_t own = *options;
-    own.socket = f->socket;
-    if (f->socket != NULL)
-        own.cores = 0; // as the daemon made it
-    OK(accel_device_open(f->socket != NULL ? "daemon" : "inproc", &own, &f->device, &error));
-    OK(accel_module_load(f->device, f->program, NULL, &f->module, &error));
-}
-
-static void close_card(fixture_t *f) {
-    accel_module_unload(f->module);
-    accel_device_close(f->device);
-    accel_program_close(f->program);
-    *f = (fixture_t){.folder = f->folder, .socket = f->socket};
-}
-
-// --- One launch of prog_stream ---
-
-// what[8], data[8], result[8], in host memory that the card reaches.
-static accel_status_t launch(fixture_t *f, accel_stream_t *stream, uint64_t *memory, uint64_t mode,
-                             uint64_t number, accel_error_t *error) {
-    memory[0] = mode;
-    memory[1] = number;
-    accel_tensor_t inputs[2] = {
-        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
-        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .data = memory + 8, .bytes = BYTES}};
-    accel_tensor_t output = {.data = memory + 16, .bytes = BYTES};
-    return accel_stream_launch(stream, f->module, inputs, 2, &output, 1, error);
-}
-
-static uint64_t *make_memory(fixture_t *f, uint64_t seed) {
-    accel_error_t error = {0};
-    void *memory;
-    OK(accel_host_alloc(f->device, 3 * BYTES, &memory, &error));
-    uint64_t *numbers = memory;
-    for (uint64_t i = 0; i < 24; i++)
-        numbers[i] = seed * 100 + i;
-    return numbers;
-}
-
-static int check_result(const uint64_t *memory, uint64_t number) {
-    int failed = 0;
-    for (int i = 0; i < 7; i++)
-        CHECK(memory[16 + i] == 3 * memory[8 + i] + number);
-    CHECK(memory[23] == 8); // each launch finds the data of the file
-    return failed;
-}
+enum { N_THREADS = 3, STREAMS_EACH = 2 };
 
 static uint64_t grown_sum(uint64_t bytes) {
     uint64_t sum = 0;
@@ -467,40 +386,6 @@ static void suspended_launches_go_on(void **state) {
     close_card(f);
 }
 
-// --- Overlap ---
-
-// The launch ends only when a copy of another stream ends meanwhile. (The card's own memory has no
-// locks: ThreadSanitizer is right about it.)
-static void copies_overlap_launches(void **state) {
-#if defined(__SANITIZE_THREAD__)
-    (void)state;
-    skip();
-#else
-    fixture_t *f = *state;
-    accel_error_t error = {0};
-    open_card(f, "stream", &(accel_device_options_t){.cores = 1, .background = true});
-    accel_stream_t *launches, *copies;
-    accel_buffer_t *flag;
-    uint64_t *memory = make_memory(f, 1);
-    OK(accel_buffer_create(f->device, BYTES, &flag, &error));
-    OK(accel_stream_create(f->device, NULL, &launches, &error));
-    OK(accel_stream_create(f->device, NULL, &copies, &error));
-    memory[0] = 2, memory[1] = 0, memory[2] = 4711;
-    accel_tensor_t inputs[2] = {
-        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
-        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .buffer = flag}};
-    accel_tensor_t output = {.data = memory + 16, .bytes = BYTES};
-    OK(accel_stream_launch(launches, f->module, inputs, 2, &output, 1, &error));
-    OK(accel_stream_write(copies, flag, 0, memory + 2, 8, &error));
-    OK(accel_stream_wait(launches, UINT64_MAX, &error));
-    assert_true(memory[16] == 4711);
-    accel_stream_destroy(launches), accel_stream_destroy(copies);
-    accel_buffer_destroy(flag);
-    accel_host_free(f->device, memory);
-    close_card(f);
-#endif
-}
-
 // --- Memory ---
 
 static uint64_t memory_free(const fixture_t *f) {
@@ -556,42 +441,6 @@ static void instances_are_bounded(void **state) {
     accel_stream_destroy(one), accel_stream_destroy(two);
     accel_host_free(f->device, memory);
     close_card(f);
-}
-
-// --- Several cards ---
-
-static void cards_work_side_by_side(void **state) {
-    fixture_t *f = *state;
-    fixture_t cards[3];
-    accel_stream_t *streams[3];
-    uint64_t *memory[3];
-    accel_error_t error = {0};
-    for (int i = 0; i < 3; i++) {
-        cards[i] = *f;
-        open_card(&cards[i], "stream", &(accel_device_options_t){.cores = 1, .background = true});
-        memory[i] = make_memory(&cards[i], (uint64_t)i);
-        OK(accel_stream_create(cards[i].device, NULL, &streams[i], &error));
-    }
-    for (uint64_t round = 0; round < 20; round++) {
-        for (int i = 0; i < 3; i++)
-            OK(launch(&cards[i], streams[i], memory[i], 0, round, &error));
-        for (int i = 0; i < 3; i++) {
-            OK(accel_stream_wait(streams[i], UINT64_MAX, &error));
-            assert_int_equal(check_result(memory[i], round), 0);
-        }
-    }
-    // What is of one card is not taken on another.
-    accel_event_t *event;
-    OK(accel_event_record(streams[0], &event, &error));
-    assert_int_equal(accel_stream_wait_event(streams[1], event, &error), ACCEL_INVALID);
-    OK(accel_event_wait(event, UINT64_MAX, &error));
-    accel_event_destroy(event);
-    assert_int_equal(launch(&cards[0], streams[1], memory[0], 0, 0, &error), ACCEL_INVALID);
-    for (int i = 0; i < 3; i++) {
-        accel_stream_destroy(streams[i]);
-        accel_host_free(cards[i].device, memory[i]);
-        close_card(&cards[i]);
-    }
 }
 
 static void options_are_checked(void **state) {
@@ -808,7 +657,6 @@ static void shares_are_bounded(void **state) {
         test(state);                                                                               \
     }
 OWN_CARD(instances_are_bounded)
-OWN_CARD(cards_work_side_by_side)
 OWN_CARD(lost_devices_close)
 
 int main(int argc, char **argv) {
@@ -823,8 +671,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(threads_wait_for_events, &fixture),
         cmocka_unit_test_prestate(suspended_launches_go_on, &fixture),
         cmocka_unit_test_prestate(copies_overlap_launches, &fixture),
+        cmocka_unit_test_prestate(launches_see_copies, &fixture),
         cmocka_unit_test_prestate(instances_are_bounded_here, &fixture),
-        cmocka_unit_test_prestate(cards_work_side_by_side_here, &fixture),
+        cmocka_unit_test_prestate(cards_work_side_by_side, &fixture),
         cmocka_unit_test_prestate(options_are_checked, &fixture),
         cmocka_unit_test_prestate(time_limits_end_launches, &fixture),
         cmocka_unit_test_prestate(resets_are_told, &fixture),
