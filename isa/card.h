@@ -81,6 +81,7 @@ typedef enum isa_inject {
 #include "isa/card.def"
     ISA_INJECT_COUNT
 } isa_inject_t;
+#define ISA_INJECT_HANG_DEPTHS 3u
 
 // --- Page tables ---------------------------------------------------------------------------------
 

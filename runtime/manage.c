@@ -344,8 +344,15 @@ accel_status_t accel_card_reset_node(accel_manager_t *manager, uint32_t card, ui
 
 accel_status_t accel_card_reset(accel_manager_t *manager, uint32_t card, accel_error_t *error) {
     accel_req_reset_t request = {.level = ACCEL_RESET_CARD};
-    return rt_manager_ask(manager, card, &request, sizeof request, ACCEL_REQ_RESET, "resetting it",
-                          error);
+    accel_status_t result = rt_manager_ask(manager, card, &request, sizeof request, ACCEL_REQ_RESET,
+                                           "resetting it", error);
+    if (result == ACCEL_DEVICE_LOST && manager->client.ops != NULL) // its driver is there
+        return rt_fail(error, result,
+                       "card %u: resetting it: it does not answer, not even to a reset of its "
+                       "function; reset it again when it is back (a loss planted without an end "
+                       "ends with its driver)",
+                       card);
+    return result;
 }
 
 // With a client of its own, since a manager's is one card's at a time.
@@ -426,8 +433,13 @@ accel_status_t accel_card_inject(accel_manager_t *manager, uint32_t card, const 
         if (strcmp(injects[i].kind, kind) != 0)
             continue;
         accel_req_inject_t request = {.what = injects[i].number, .argument = argument};
-        return rt_manager_ask(manager, card, &request, sizeof request, ACCEL_REQ_INJECT,
-                              "planting a fault", error);
+        accel_status_t result = rt_manager_ask(manager, card, &request, sizeof request,
+                                               ACCEL_REQ_INJECT, "planting a fault", error);
+        if (result == ACCEL_INVALID)
+            return rt_fail(error, result,
+                           "card %u: %s does not take %" PRIu64 "; its argument is %s", card, kind,
+                           argument, injects[i].help);
+        return result;
     }
     return rt_fail(error, ACCEL_NOT_FOUND, "there is no fault '%s' that could be planted", kind);
 }

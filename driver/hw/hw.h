@@ -230,7 +230,7 @@ void hw_telemetry(hw_device_t *device, hw_telemetry_t *out_telemetry);
 // one go more than ISA_ECC_PENDING_MAX are nonsense.
 bool hw_ecc_take(hw_device_t *device, uint64_t *out_address);
 // [P] Plants a fault (ISA_INJECT_*); one call at a time. STATUS_UNSUPPORTED: a real card;
-// STATUS_INVALID: no such fault. Locks: none held.
+// STATUS_INVALID: no such fault, node or card address. Locks: none held.
 WARN_UNUSED status_t hw_inject(hw_device_t *device, uint32_t what, uint64_t argument);
 
 #endif

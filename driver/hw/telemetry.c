@@ -98,11 +98,33 @@ bool hw_ecc_take(hw_device_t *device, uint64_t *out_address) {
     return any && is_good;
 }
 
+// A card passes over an argument that makes no sense, and nobody would know.
+static bool argument_is_good(const hw_device_t *device, uint32_t what, uint64_t argument) {
+    switch (what) {
+    case ISA_INJECT_ECC_SINGLE:
+    case ISA_INJECT_ECC_DOUBLE:
+        return argument < device->info.memory_bytes;
+    case ISA_INJECT_HANG:
+        return (argument & 0xff) < ISA_NODE_COUNT && argument >> 8 < ISA_INJECT_HANG_DEPTHS;
+    case ISA_INJECT_COMP_CORRUPT:
+    case ISA_INJECT_DMA_ERROR:
+        return argument < ISA_NODE_COUNT;
+    case ISA_INJECT_IRQ_LOST:
+        return argument <= UINT32_MAX;
+    case ISA_INJECT_LINK_LOSS:
+    case ISA_INJECT_OVERHEAT:
+    case ISA_INJECT_REMOVE:
+        return true; // milliseconds, any
+    default:
+        return false;
+    }
+}
+
 // No lock: the card may interrupt at once.
 status_t hw_inject(hw_device_t *device, uint32_t what, uint64_t argument) {
     if (!hw_has(device, ISA_FEATURE_INJECT))
         return STATUS_UNSUPPORTED;
-    if (what == 0 || what >= ISA_INJECT_COUNT)
+    if (!argument_is_good(device, what, argument))
         return STATUS_INVALID;
     hw_reg_write_pair(device, ISA_REG_INJECT_ARG_LO, argument);
     hw_reg_write(device, ISA_REG_INJECT, what);

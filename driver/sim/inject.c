@@ -34,7 +34,7 @@ static void ecc_double(sim_card_t *card, uint64_t address) {
 static void hang(sim_card_t *card, uint64_t argument) {
     sim_node_t *node = node_of(card, argument);
     uint64_t depth = argument >> 8;
-    if (node == NULL || depth > 2 || sim_node_wants(node, SIM_WANT_HANG))
+    if (node == NULL || depth >= ISA_INJECT_HANG_DEPTHS || sim_node_wants(node, SIM_WANT_HANG))
         return;
     atomic_store(&node->hang_depth, (uint32_t)depth);
     // The packet in work stops for good; the thread that did it goes its way.

@@ -133,12 +133,39 @@ static void bad_pages_are_taken(void **state) {
 static void faults_are_planted(void **state) {
     mock_t *mock = *state;
     assert_int_equal(mock_start(mock), STATUS_OK);
-    assert_int_equal(hw_inject(mock->hw, ISA_INJECT_ECC_DOUBLE, UINT64_C(0x123456789000)),
-                     STATUS_OK);
-    assert_int_equal(*mock_reg(mock, ISA_REG_INJECT), ISA_INJECT_ECC_DOUBLE);
+    assert_int_equal(hw_inject(mock->hw, ISA_INJECT_OVERHEAT, UINT64_C(0x123456789000)), STATUS_OK);
+    assert_int_equal(*mock_reg(mock, ISA_REG_INJECT), ISA_INJECT_OVERHEAT);
     assert_int_equal(*mock_reg(mock, ISA_REG_INJECT_ARG_HI), 0x1234);
     assert_int_equal(hw_inject(mock->hw, 0, 0), STATUS_INVALID);
     assert_int_equal(hw_inject(mock->hw, ISA_INJECT_COUNT, 0), STATUS_INVALID);
+}
+
+// What no card would do anything about is refused.
+static void faults_of_nothing_are_not_planted(void **state) {
+    mock_t *mock = *state;
+    assert_int_equal(mock_start(mock), STATUS_OK);
+    uint64_t memory = hw_info(mock->hw)->memory_bytes;
+    const struct {
+        uint32_t what;
+        uint64_t good, bad;
+    } rows[] = {
+        {ISA_INJECT_ECC_SINGLE, memory - 1, memory},
+        {ISA_INJECT_ECC_DOUBLE, 0, UINT64_MAX},
+        {ISA_INJECT_HANG, ISA_NODE_COPY | 2 << 8, ISA_NODE_COUNT},
+        {ISA_INJECT_HANG, ISA_NODE_COMPUTE, ISA_NODE_COMPUTE | 3 << 8},
+        {ISA_INJECT_HANG, ISA_NODE_COMPUTE, UINT64_C(1) << 40},
+        {ISA_INJECT_IRQ_LOST, UINT32_MAX, UINT64_C(1) << 32},
+        {ISA_INJECT_COMP_CORRUPT, ISA_NODE_COPY, ISA_NODE_COUNT},
+        {ISA_INJECT_COMP_CORRUPT, ISA_NODE_COPY, 1 << 8},
+        {ISA_INJECT_DMA_ERROR, ISA_NODE_COMPUTE, 99},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        *mock_reg(mock, ISA_REG_INJECT) = 0;
+        assert_int_equal(hw_inject(mock->hw, rows[i].what, rows[i].bad), STATUS_INVALID);
+        assert_int_equal(*mock_reg(mock, ISA_REG_INJECT), 0);
+        assert_int_equal(hw_inject(mock->hw, rows[i].what, rows[i].good), STATUS_OK);
+        assert_int_equal(*mock_reg(mock, ISA_REG_INJECT), rows[i].what);
+    }
 }
 
 // Every packet that hw makes is one that the card takes.
@@ -207,6 +234,7 @@ int main(void) {
         TEST(power_limit_is_kept_within_bounds),
         TEST(bad_pages_are_taken),
         TEST(faults_are_planted),
+        TEST(faults_of_nothing_are_not_planted),
         TEST(packets_are_well_formed),
         TEST(entries_and_descriptors_are_well_formed),
         TEST(fences_of_32_bits),

@@ -167,8 +167,7 @@ static status_t fake_request(void *self, void *request, size_t bytes) {
 }
 
 static const char *fake_lost(void *self) {
-    (void)self;
-    return "the daemon has ended";
+    return ((fake_card_t *)self)->fake->ended ? "the daemon has ended" : NULL;
 }
 
 static void fake_close(void *self) { ((fake_card_t *)self)->fake->n_open--; }

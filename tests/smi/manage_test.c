@@ -157,6 +157,24 @@ static void lists_come_in_pages(void **state) {
     accel_manager_close(manager);
 }
 
+// What to do about it, too.
+static void refusals_are_explained(void **state) {
+    fake_t *fake = *state;
+    accel_error_t error = {0};
+    accel_manager_t *manager = open_manager(fake);
+    fake->cards[0].refuse = STATUS_DEVICE_LOST;
+    assert_int_equal(accel_card_reset(manager, 0, &error), ACCEL_DEVICE_LOST);
+    assert_non_null(strstr(error.text, "reset it again when it is back"));
+    assert_int_equal(fake->n_open, 1); // the driver is there
+    fake->cards[0].refuse = STATUS_INVALID;
+    assert_int_equal(accel_card_inject(manager, 0, "hang", 99, &error), ACCEL_INVALID);
+    assert_non_null(strstr(error.text, "hang does not take 99; its argument is node"));
+    fake->ended = true;
+    assert_int_equal(accel_card_reset(manager, 0, &error), ACCEL_DEVICE_LOST);
+    assert_non_null(strstr(error.text, "the daemon has ended"));
+    accel_manager_close(manager);
+}
+
 static void a_card_of_this_process(void **state) {
     (void)state;
     accel_error_t error = {0};
@@ -217,6 +235,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_card_is_connected_at_a_time, set_up, tear_down),
         cmocka_unit_test(use_is_a_difference),
         cmocka_unit_test_setup_teardown(a_lost_card_has_no_sensors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refusals_are_explained, set_up, tear_down),
         cmocka_unit_test(health_has_a_reason),
         cmocka_unit_test_setup_teardown(lists_come_in_pages, set_up, tear_down),
         cmocka_unit_test(a_card_of_this_process),
