@@ -152,7 +152,8 @@ static void cards_go_away_all_the_same(void **state) {
     fixture_t *f = *state;
     assert_int_equal(hold(f->rig.admin, 0), STATUS_OK);
     hanging_t h = hang(f);
-    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_REMOVE, 0), STATUS_OK);
+    status_t planted = rig_inject(&f->rig, ISA_INJECT_REMOVE, 0); // it may be seen at once
+    assert_true(planted == STATUS_OK || planted == STATUS_DEVICE_LOST);
     assert_int_equal(rig_wait(&f->user, h.good_done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
     assert_int_equal(hold(f->rig.admin, 0), STATUS_BUSY);
     assert_int_equal(hold(f->rig.admin, ACCEL_HOLD_RELEASE), STATUS_OK);
