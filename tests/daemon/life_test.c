@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "isa/card.h"
 #include "support/status.h"
 #include "tests/daemon/served.h"
 
@@ -204,35 +205,91 @@ static bool has_left(void *arg) {
     return served_descriptors(&before->f->served) == before->descriptors;
 }
 
-static void resets_the_card(fixture_t *f, int told) {
+static accel_req_telemetry_t telemetry(wire_t *wire) {
+    accel_req_telemetry_t now = {0};
+    assert_int_equal(ASK(wire, now, TELEMETRY), STATUS_OK);
+    return now;
+}
+
+static void reset_and(fixture_t *f, int told, bool again) {
     wire_t wire;
     wire_open(&wire, &f->served, ACCEL_SOCKET_OPEN, 0);
     accel_req_reset_t reset = {.level = ACCEL_RESET_CARD};
     tell(told);
-    for (;;)
+    do
         (void)ASK(&wire, reset, RESET);
+    while (again);
+    pause();
+}
+static void resets_the_card(fixture_t *f, int told) { reset_and(f, told, false); }
+static void resets_again_and_again(fixture_t *f, int told) { reset_and(f, told, true); }
+
+// A reset of the card lasts half a second when only one of the function ends the hang.
+static void make_resets_last(wire_t *wire) {
+    accel_req_inject_t hang = {.what = ISA_INJECT_HANG, .argument = ISA_NODE_COMPUTE | 2 << 8};
+    assert_int_equal(ASK(wire, hang, INJECT), STATUS_OK);
 }
 
-// A daemon whose card cannot be reset (yet) answers UNSUPPORTED; it has to live in both cases.
+static bool is_recovering(void *arg) { return telemetry(arg).card_state == ACCEL_CARD_RECOVERING; }
+
+static bool is_ready(void *arg) { return telemetry(arg).card_state == ACCEL_CARD_READY; }
+
+// True: the client was dead when the reset that it had asked for was still under way.
+static bool kill_in_a_reset(fixture_t *f, wire_t *monitor) {
+    make_resets_last(monitor);
+    uint32_t resets = telemetry(monitor).card_resets;
+    child_t child = child_start(f, resets_the_card);
+    child_wait(&child);
+    assert_true(eventually(is_recovering, monitor));
+    child_kill(&child);
+    accel_req_telemetry_t now = telemetry(monitor);
+    assert_true(eventually(is_ready, monitor));
+    assert_int_equal(telemetry(monitor).card_resets, resets + 1);
+    return now.card_state == ACCEL_CARD_RECOVERING && now.card_resets == resets;
+}
+
+typedef struct resets {
+    wire_t *monitor;
+    uint32_t n;
+} resets_t;
+
+static bool were_reset(void *arg) {
+    const resets_t *resets = arg;
+    return telemetry(resets->monitor).card_resets >= resets->n;
+}
+
+// At whatever moment of one reset after the other.
+static void kill_between_resets(fixture_t *f, wire_t *monitor, uint32_t n) {
+    resets_t resets = {monitor, telemetry(monitor).card_resets + n};
+    child_t child = child_start(f, resets_again_and_again);
+    child_wait(&child);
+    assert_true(eventually(were_reset, &resets));
+    child_kill(&child);
+}
+
 static void a_client_killed_in_a_reset_leaves_a_card(void **state) {
     fixture_t *f = *state;
+    wire_t monitor;
+    accel_req_bo_create_t bo = {.bytes = 1 << 20};
+    wire_open(&monitor, &f->served, ACCEL_SOCKET_MONITOR, 0);
     before_t before = look(f);
-    for (int i = 0; i < 3; i++) {
-        child_t child = child_start(f, resets_the_card);
-        child_wait(&child);
-        usleep((useconds_t)i * 3000);
-        child_kill(&child);
-    }
+    int met = 0;
+    for (int i = 0; i < 20 && met < 3; i++)
+        met += kill_in_a_reset(f, &monitor);
+    assert_int_equal(met, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        kill_between_resets(f, &monitor, i);
     // What the daemon had read of a client's before it died is still done: up to one reset each,
     // and whoever opens before it loses the card again.
     assert_true(eventually(has_left, &before));
+    assert_int_equal(ASK(&f->bystander, bo, BO_CREATE), STATUS_DEVICE_LOST);
     wire_close(&f->bystander); // its card was lost to the resets
     wire_open(&f->bystander, &f->served, ACCEL_SOCKET_OPEN, 0);
-    accel_req_bo_create_t bo = {.bytes = 1 << 20};
     assert_int_equal(ASK(&f->bystander, bo, BO_CREATE), STATUS_OK);
     before_t settled = look_now(f);
     settled.descriptors = before.descriptors;
     assert_true(eventually(as_before, &settled));
+    wire_close(&monitor);
 }
 
 // --- Clients that do not read, or never stop writing ---
