@@ -147,20 +147,6 @@ static void connections_of_a_client_share_handles_and_end(void **state) {
     wire_close(&second);
 }
 
-static void a_token_is_good_for_its_process_only(void **state) {
-    fixture_t *f = *state;
-    int status = -1;
-    pid_t child = fork();
-    if (child == 0) {
-        accel_socket_hello_t hello = wire_hello(ACCEL_SOCKET_JOIN, 0);
-        memcpy(hello.token, f->bystander.welcome.token, sizeof hello.token);
-        wire_t wire = {.fd = wire_connect(f->served.socket)};
-        _exit((int)wire_greet(&wire, &hello));
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(WEXITSTATUS(status), STATUS_DENIED);
-}
-
 static void a_client_has_so_many_connections(void **state) {
     fixture_t *f = *state;
     wire_t wires[ACCEL_SOCKET_MAX_CONNECTIONS];
@@ -315,32 +301,7 @@ static void a_batch_ends_at_its_first_failure(void **state) {
     assert_int_equal(m.second.head.status, STATUS_NOT_FOUND);
 }
 
-// --- What is whose ---
-
-static void handles_of_others_are_not_found(void **state) {
-    fixture_t *f = *state;
-    wire_t other;
-    accel_req_handle_t vm = {0};
-    accel_req_bo_create_t bo = {.bytes = 4096};
-    accel_req_bo_create_t host = {.head.flags = ACCEL_BO_HOST, .bytes = 4096};
-    accel_req_sync_t sync = {0};
-    assert_int_equal(ASK(&f->bystander, vm, VM_CREATE), STATUS_OK);
-    assert_int_equal(ASK(&f->bystander, bo, BO_CREATE), STATUS_OK);
-    assert_int_equal(ASK(&f->bystander, host, BO_CREATE), STATUS_OK);
-    assert_int_equal(ASK(&f->bystander, sync, SYNC_CREATE), STATUS_OK);
-    wire_open(&other, &f->served, ACCEL_SOCKET_OPEN, 0);
-    accel_req_handle_t handle = {.handle = vm.handle};
-    assert_int_equal(ASK(&other, handle, VM_DESTROY), STATUS_NOT_FOUND);
-    handle.handle = bo.handle;
-    assert_int_equal(ASK(&other, handle, BO_DESTROY), STATUS_NOT_FOUND);
-    handle.handle = host.handle;
-    assert_int_equal(ASK(&other, handle, BO_DESTROY), STATUS_NOT_FOUND);
-    accel_req_sync_t signal = {.handle = sync.handle, .value = 9};
-    assert_int_equal(ASK(&other, signal, SYNC_SIGNAL), STATUS_NOT_FOUND);
-    wire_close(&other);
-    handle.handle = host.handle;
-    assert_int_equal(ASK(&f->bystander, handle, BO_DESTROY), STATUS_OK);
-}
+// --- Monitors ---
 
 static void a_monitor_only_looks(void **state) {
     fixture_t *f = *state;
@@ -522,14 +483,12 @@ int main(int argc, char **argv) {
         TEST(a_short_or_long_hello_is_refused),
         TEST(the_welcome_tells_the_cards),
         TEST(connections_of_a_client_share_handles_and_end),
-        TEST(a_token_is_good_for_its_process_only),
         TEST(a_client_has_so_many_connections),
         TEST(malformed_messages_end_the_client),
         TEST(huge_messages_end_the_client),
         TEST(wrong_requests_are_answered),
         TEST(lists_of_buffers_are_measured),
         TEST(a_batch_ends_at_its_first_failure),
-        TEST(handles_of_others_are_not_found),
         TEST(a_monitor_only_looks),
         TEST(a_monitor_sees_who_is_there),
         TEST(host_memory_is_sealed_and_shared),
