@@ -99,7 +99,7 @@ static status_t client_new(daemon_connection_t *connection, const accel_socket_h
 
 static status_t open_client(daemon_connection_t *connection, const accel_socket_hello_t *hello) {
     daemon_server_t *server = connection->server;
-    daemon_client_t *client;
+    daemon_client_t *client = NULL;
     if (hello->card >= server->options.n_cards)
         return STATUS_NOT_FOUND;
     if ((hello->token[0] | hello->token[1]) != 0)
