@@ -145,6 +145,11 @@ typedef struct port_ops {
     // [P] Function-level reset (or a slot's), then memory space, bus mastering and interrupts as
     // they were. STATUS_DEVICE_LOST: nobody answers.
     status_t (*function_reset)(port_t *port);
+
+    // --- Bus mastering; off until hw turns it on ---
+    // [P] Whether the function reaches host memory and interrupts. After false no access of its is
+    // under way and none comes, whatever state it is in, and also if it is not there.
+    void (*bus_master)(port_t *port, bool on);
 } port_ops_t;
 
 struct port {

@@ -180,6 +180,7 @@ status_t hw_enable(hw_device_t *device) {
     if (!hw_disable(device)) // whoever had the card before
         return hw_is_gone(device) ? STATUS_DEVICE_LOST : STATUS_TIMEOUT;
     clear_faults(device);
+    device->port->ops->bus_master(device->port, true);
     hw_reg_write_pair(device, ISA_REG_FAULT_BASE_LO, address_of(device, device->faults));
     hw_reg_write(device, ISA_REG_FAULT_LOG2, HW_FAULT_LOG2);
     hw_reg_write(device, ISA_REG_FAULT_HEAD, 0);
@@ -204,8 +205,11 @@ static status_t init_spins(hw_device_t *device) {
     return STATUS_OK;
 }
 
+// A card that has no memory of ours was never told of any: it may be another's.
 static void free_device(hw_device_t *device) {
     port_t *port = device->port;
+    if (device->dma.cpu != NULL)
+        port->ops->bus_master(port, false);
     while (device->spins > 0)
         port->ops->spin_deinit(port, spin_number(device, --device->spins));
     port->ops->dma_free(port, &device->dma);
@@ -213,7 +217,7 @@ static void free_device(hw_device_t *device) {
 }
 
 // The card may not reach memory that is freed: a node that does not end its work is stopped by
-// force. What even a reset of the function does not stop, the port's bus mastering does.
+// force. What even a reset of the function does not stop, turning bus mastering off does.
 static void quiesce(hw_device_t *device) {
     port_t *port = device->port;
     if (hw_disable(device) || hw_is_gone(device))

@@ -31,7 +31,8 @@ typedef enum hw_notice_kind {
     // cause ISA_FAULT_INTERNAL unless its record tells.
     HW_NOTICE_CORRUPT,
     HW_NOTICE_ALARM, // info: bits of the ERROR register; no packet
-    // The card no longer answers, told once until hw_reset_card brings it back; no packet.
+    // The card no longer answers, told once until hw_reset_card brings it back; no packet. It may
+    // be at work: before the owner gives memory back that it reached he calls hw_gone.
     HW_NOTICE_GONE,
 } hw_notice_kind_t;
 
@@ -67,8 +68,8 @@ typedef struct hw_info {
 // the nodes on. `port` and `owner->user` outlive the device. STATUS_DEVICE_LOST: nobody answers;
 // STATUS_TIMEOUT, STATUS_IO: the card does not start; STATUS_NO_MEMORY.
 WARN_UNUSED status_t hw_start(port_t *port, const hw_owner_t *owner, hw_device_t **out_device);
-// [P] Waits a little for the packet in work of each node, resets the card if one does not end, and
-// frees. No other call may be in progress.
+// [P] Waits a little for the packet in work of each node, resets the card if one does not end,
+// turns bus mastering off and frees. No other call may be in progress.
 void hw_stop(hw_device_t *device);
 const hw_info_t *hw_info(const hw_device_t *device);
 // [P] How many interrupt vectors the port was granted.
@@ -155,7 +156,7 @@ WARN_UNUSED status_t hw_reset_node(hw_device_t *device, uint32_t node, uint64_t 
 // again as hw_start did, with the vectors and the power limit that it had; card memory is lost.
 // Notices of what was done before come first. Nothing else of the device may be in progress but
 // doorbells that wait for the card. hw_info changes (another card of the same kind has another
-// serial number). On failure the card counts as gone; the owner may try again.
+// serial number). On failure it is as after hw_gone; the owner may try again.
 // STATUS_DEVICE_LOST: it does not answer; STATUS_MISMATCH: a card of another kind answers.
 WARN_UNUSED status_t hw_reset_card(hw_device_t *device);
 // [D][P] Whether the card still answers.
@@ -163,8 +164,8 @@ bool hw_alive(hw_device_t *device);
 // [D][P] Whether it answers with its nodes on, as hw left them: one that was away and is back is as
 // after power-on. A node that is being reset may count as off.
 bool hw_is_up(hw_device_t *device);
-// [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds. GONE is
-// told as if hw had found out.
+// [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds, and the
+// card reaches no memory: bus mastering is off. GONE is told as if hw had found out.
 void hw_gone(hw_device_t *device);
 
 // --- fence.c ---

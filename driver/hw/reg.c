@@ -102,5 +102,6 @@ bool hw_is_up(hw_device_t *device) {
 
 void hw_gone(hw_device_t *device) {
     STORE_RELEASE(&device->gone, 1u);
+    device->port->ops->bus_master(device->port, false); // it may be at work all the same
     hw_tell_gone(device);
 }

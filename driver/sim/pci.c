@@ -195,8 +195,12 @@ static bool write_bytes(sim_card_t *card, uint32_t offset, uint32_t bytes, uint3
 
 void sim_pci_config_write(void *self, uint32_t offset, uint32_t bytes, uint32_t value) {
     sim_card_t *card = self;
-    if (!access_ok(offset, bytes) || !sim_reset_link_up(card))
+    if (!access_ok(offset, bytes))
         return;
+    if (!sim_reset_link_up(card)) { // lost, but what the card had begun is over when this returns
+        sim_node_quiet_all(card);
+        return;
+    }
     (void)pthread_mutex_lock(&card->lock);
     bool was_master = atomic_load(&card->bus.master), slept = atomic_load(&card->sleeping);
     bool flr = write_bytes(card, offset, bytes, value);

@@ -2,7 +2,12 @@
 // Address spaces: what the card may reach while they change, what they cost, and who pays.
 #include <pthread.h>
 
+#include "tests/card/program.h"
 #include "tests/driver/rig.h"
+
+#define CFG_COMMAND    4u
+#define COMMAND_MEMORY 2u
+#define COMMAND_MASTER 4u
 
 // The port's calls as the driver sees them, some of them through here. Found by the table of calls
 // that a port carries.
@@ -15,6 +20,8 @@ typedef struct tap {
     bool spoils_copies; // no slot of the COPY node can be read
     // Optional: before the card is told to reset itself.
     void (*before_reset)(void *user);
+    // Optional: before pinned memory goes back.
+    void (*before_release)(void *user);
     pthread_t waiter; // atomic, as the next
     uint32_t n_waits; // calls of event_wait in that thread
 } tap_t;
@@ -30,6 +37,8 @@ typedef struct fixture {
     pthread_t thread;
     uint32_t returned; // atomic
     bool was_early;
+    uint32_t slot, command;
+    uint64_t count;
 } fixture_t;
 
 static tap_t *tap_of(const port_t *port) {
@@ -64,6 +73,13 @@ static void tapped_wait(port_t *port, port_event_t *event, uint64_t count, uint6
     tap->inner->event_wait(port, event, count, deadline_ns);
 }
 
+static void tapped_release(port_t *port, port_pin_t *pin) {
+    const tap_t *tap = tap_of(port);
+    if (tap->before_release != NULL)
+        tap->before_release(tap->user);
+    tap->inner->host_release(port, pin);
+}
+
 static int set_up(void **state) {
     fixture_t *f = calloc(1, sizeof *f);
     rig_open(&f->rig, true, NULL);
@@ -72,6 +88,7 @@ static int set_up(void **state) {
     f->tap.ops.dma_alloc = tapped_alloc;
     f->tap.ops.reg_write32 = tapped_write;
     f->tap.ops.event_wait = tapped_wait;
+    f->tap.ops.host_release = tapped_release;
     port->ops = &f->tap.ops;
     rig_user_open(&f->rig, &f->user);
     f->va = RIG_DATA_VA + (16u << 20);
@@ -190,14 +207,71 @@ static void closing_while_the_card_is_reset(void **state) {
     assert_false(f->was_early);
 }
 
+// --- A card that answers nothing, and works on ---
+
+static uint32_t config_command(const fixture_t *f) {
+    return f->rig.card.config_read(f->rig.card.self, CFG_COMMAND, 2);
+}
+
+static void note_release(void *user) {
+    fixture_t *f = user;
+    f->command |= config_command(f);
+    f->count = rig_count(&f->other, f->slot);
+}
+
+// Counts for ever, in place of RIG_WILD.
+static void place_counter(rig_user_t *user) {
+    program_t count = {0};
+    ld(&count, S3, A0, 8);
+    addi(&count, T0, ZERO, 1);
+    uint32_t loop = count.n;
+    amoadd(&count, ZERO, T0, S3);
+    bne(&count, T0, ZERO, loop);
+    memcpy(user->code + 4096 * RIG_WILD, count.words, 4 * count.n);
+}
+
+static uint32_t node_state(const fixture_t *f) {
+    return (uint32_t)f->rig.card.bar_read(f->rig.card.self, 0,
+                                          ISA_NODE_REG_AT(ISA_NODE_COMPUTE, STATE), 4);
+}
+
+// Nobody can stop its nodes, so it is taken off the bus before memory goes back.
+static void gone_cards_reach_no_memory(void **state) {
+    fixture_t *f = *state;
+    const sim_function_t *card = &f->rig.card;
+    rig_user_open(&f->rig, &f->other);
+    place_counter(&f->other);
+    rig_job_t job = {.program = RIG_WILD, .done = rig_sync(&f->other), .point = 1};
+    uint32_t context = rig_context(&f->other, ACCEL_CLASS_BEST_EFFORT, 0);
+    assert_int_equal(rig_submit(&f->other, context, &job, &f->slot), STATUS_OK);
+    RIG_UNTIL(rig_count(&f->other, f->slot) >= 10);
+    card->config_write(card->self, CFG_COMMAND, 2, config_command(f) & ~COMMAND_MEMORY);
+    RIG_UNTIL(rig_telemetry(&f->rig).card_state == ACCEL_CARD_LOST);
+    assert_int_equal(rig_wait(&f->other, job.done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
+    f->tap.before_release = note_release;
+    rm_client_close(f->other.client);
+    f->tap.before_release = NULL;
+    assert_int_equal(f->command & COMMAND_MASTER, 0);
+    assert_false(port_user_dma_write(f->rig.port, (uint64_t)(uintptr_t)f->user.data, &job, 8));
+    // And it came to nothing.
+    card->config_write(card->self, CFG_COMMAND, 2, COMMAND_MEMORY);
+    RIG_UNTIL(node_state(f) != ISA_NODE_STATE_BUSY);
+    assert_true(rig_count(&f->other, f->slot) == f->count);
+    free(f->other.data);
+    free(f->other.code);
+    // It may come back.
+    accel_req_reset_t reset = {.level = ACCEL_RESET_CARD};
+    assert_int_equal(ASK(f->rig.admin, reset, RESET), STATUS_OK);
+    assert_int_not_equal(config_command(f) & COMMAND_MASTER, 0);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(failed_bindings_are_never_seen),
-        TEST(unbinding_that_the_card_does_not_hear),
-        TEST(closing_that_the_card_does_not_hear),
-        TEST(closing_while_the_card_is_reset),
+        TEST(failed_bindings_are_never_seen),      TEST(unbinding_that_the_card_does_not_hear),
+        TEST(closing_that_the_card_does_not_hear), TEST(closing_while_the_card_is_reset),
+        TEST(gone_cards_reach_no_memory),
     };
     return cmocka_run_group_tests_name("rm_vm", tests, NULL, NULL);
 }

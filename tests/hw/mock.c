@@ -289,6 +289,7 @@ static status_t dma_alloc(port_t *port, uint64_t bytes, port_dma_t *out_dma) {
 }
 
 static void dma_free(port_t *port, port_dma_t *dma) {
+    assert_false(dma->cpu != NULL && mock_of(port)->masters);
     mock_of(port)->n_live -= dma->cpu != NULL;
     free(dma->cpu);
     *dma = (port_dma_t){0};
@@ -347,6 +348,12 @@ static status_t function_reset(port_t *port) {
     return STATUS_OK;
 }
 
+static void bus_master(port_t *port, bool on) {
+    mock_t *mock = mock_of(port);
+    assert_int_equal(mock->n_held, 0);
+    mock->masters = on;
+}
+
 // What hw never calls is left out.
 static const port_ops_t mock_ops = {
     .version = PORT_VERSION,
@@ -365,6 +372,7 @@ static const port_ops_t mock_ops = {
     .stall_us = stall_us,
     .log = log_event,
     .function_reset = function_reset,
+    .bus_master = bus_master,
 };
 
 // --- The owner ---

@@ -50,6 +50,7 @@ struct mock {
     uint64_t now_ns;
     uint32_t n_reads, n_writes;
     uint32_t n_live;  // allocations and spins
+    bool masters;     // bus mastering is on
     uint32_t fail_at; // 1: the next fallible call fails, 2: the one after it; 0: none
     uint32_t n_held;  // spins
     // Optional, runs once before the next doorbell reaches the card (what another processor does

@@ -313,6 +313,7 @@ static void card_that_cannot_be_reset(void **state) {
     assert_true(mock->now_ns - before < UINT64_C(1000000000));
     (void)mock_expect(mock, HW_NOTICE_GONE, 0);
     assert_false(hw_alive(mock->hw));
+    assert_false(mock->masters);
     port_ops_t ops = *mock->port.ops;
     const port_ops_t *before_ops = mock->port.ops;
     ops.function_reset = NULL;
@@ -444,6 +445,7 @@ static void system_says_that_it_is_gone(void **state) {
     submit(mock, 0, NORMAL, 1, 1);
     done(mock, 0, NORMAL);
     hw_gone(mock->hw);
+    assert_false(mock->masters); // it may well be at work
     // What memory holds is still told.
     (void)mock_expect(mock, HW_NOTICE_GONE, 0);
     hw_poll(mock->hw);
@@ -451,6 +453,7 @@ static void system_says_that_it_is_gone(void **state) {
     assert_int_equal(hw_reset_card(mock->hw), STATUS_OK);
     assert_int_equal(mock->n_card_resets, 0); // its registers were not to be touched
     assert_int_equal(mock->n_function_resets, 1);
+    assert_true(mock->masters);
 }
 
 static void all_ones_alone_is_no_loss(void **state) {

@@ -39,10 +39,12 @@ static void card_is_identified(void **state) {
         assert_int_equal(*mock_reg(mock, ISA_NODE_REG_AT(i, CONTROL)), ISA_NODE_CONTROL_ON);
         assert_int_not_equal(*mock_reg(mock, ISA_NODE_REG_AT(i, HIGH_BASE_LO)), 0);
     }
+    assert_true(mock->masters);
     mock_stop(mock);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         assert_int_equal(*mock_reg(mock, ISA_NODE_REG_AT(i, CONTROL)), 0);
     assert_int_equal(mock->n_card_resets, 0);
+    assert_false(mock->masters);
 }
 
 static void refused(mock_t *mock, uint32_t reg, uint32_t value) {

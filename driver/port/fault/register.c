@@ -124,12 +124,23 @@ static status_t fault_function_reset(port_t *base) {
     return fails ? STATUS_DEVICE_LOST : port->inner->ops->function_reset(port->inner);
 }
 
+// Also of a card that is gone: what a function does not answer it may do all the same.
+static void fault_bus_master(port_t *base, bool on) {
+    port_fault_t *port = fault_of(base);
+    fault_lock(port);
+    fault_check_context(port, "bus_master", IN_PROCESS, true);
+    fault_check_none_held(port, "bus_master"); // waits for the card's accesses
+    fault_unlock(port);
+    port->inner->ops->bus_master(port->inner, on);
+}
+
 void fault_set_register(port_ops_t *ops, const port_ops_t *inner) {
     ops->reg_read32 = fault_reg_read32;
     ops->reg_write32 = fault_reg_write32;
     ops->irq_enable = fault_irq_enable;
     ops->irq_disable = fault_irq_disable;
     ops->irq_sync = fault_irq_sync;
+    ops->bus_master = fault_bus_master;
     if (inner->function_reset != NULL)
         ops->function_reset = fault_function_reset;
 }

@@ -93,11 +93,15 @@ static uint64_t region_find(const port_user_t *port, uint64_t address, bool writ
     return 0;
 }
 
-static uint64_t reachable(port_user_t *port, uint64_t address, bool write) {
-    (void)pthread_rwlock_rdlock(&port->regions_lock);
-    uint64_t bytes = region_find(port, address, write);
+// Under the lock, so that what is reached stays until the access is over.
+static uint64_t reachable(const port_user_t *port, uint64_t address, bool write) {
+    return port->masters ? region_find(port, address, write) : 0;
+}
+
+void port_user_set_masters(port_user_t *port, bool masters) {
+    (void)pthread_rwlock_wrlock(&port->regions_lock);
+    port->masters = masters;
     (void)pthread_rwlock_unlock(&port->regions_lock);
-    return bytes;
 }
 
 // --- Memory of the driver's ---
@@ -176,11 +180,9 @@ port_run_t user_host_run(port_t *port, const port_pin_t *pin, uint64_t offset) {
 
 // --- The card's accesses ---
 
-bool port_user_dma_read(void *user, uint64_t address, void *out_data, uint64_t bytes) {
-    if (reachable(user, address, false) < bytes)
-        return false;
-    const void *from = (const void *)(uintptr_t)address;
-    // What a processor writes as one unit must be read as one.
+// What a processor writes as one unit must be read as one.
+static void load(const void *from, void *out_data, uint64_t bytes) {
+    uint64_t address = (uint64_t)(uintptr_t)from;
     if (bytes == 8 && address % 8 == 0) {
         uint64_t value = LOAD_ACQUIRE((const uint64_t *)from);
         memcpy(out_data, &value, sizeof value);
@@ -190,13 +192,10 @@ bool port_user_dma_read(void *user, uint64_t address, void *out_data, uint64_t b
     } else {
         memcpy(out_data, from, (size_t)bytes);
     }
-    return true;
 }
 
-bool port_user_dma_write(void *user, uint64_t address, const void *data, uint64_t bytes) {
-    if (reachable(user, address, true) < bytes)
-        return false;
-    void *to = (void *)(uintptr_t)address;
+static void store(void *to, const void *data, uint64_t bytes) {
+    uint64_t address = (uint64_t)(uintptr_t)to;
     if (bytes == 8 && address % 8 == 0) {
         uint64_t value;
         memcpy(&value, data, sizeof value);
@@ -208,10 +207,32 @@ bool port_user_dma_write(void *user, uint64_t address, const void *data, uint64_
     } else {
         memcpy(to, data, (size_t)bytes);
     }
-    return true;
+}
+
+bool port_user_dma_read(void *user, uint64_t address, void *out_data, uint64_t bytes) {
+    port_user_t *port = user;
+    (void)pthread_rwlock_rdlock(&port->regions_lock);
+    bool ok = reachable(port, address, false) >= bytes;
+    if (ok)
+        load((const void *)(uintptr_t)address, out_data, bytes);
+    (void)pthread_rwlock_unlock(&port->regions_lock);
+    return ok;
+}
+
+bool port_user_dma_write(void *user, uint64_t address, const void *data, uint64_t bytes) {
+    port_user_t *port = user;
+    (void)pthread_rwlock_rdlock(&port->regions_lock);
+    bool ok = reachable(port, address, true) >= bytes;
+    if (ok)
+        store((void *)(uintptr_t)address, data, bytes);
+    (void)pthread_rwlock_unlock(&port->regions_lock);
+    return ok;
 }
 
 void *port_user_dma_map(void *user, uint64_t address, bool write, uint64_t *out_bytes) {
-    *out_bytes = reachable(user, address, write);
+    port_user_t *port = user;
+    (void)pthread_rwlock_rdlock(&port->regions_lock);
+    *out_bytes = reachable(port, address, write);
+    (void)pthread_rwlock_unlock(&port->regions_lock);
     return *out_bytes != 0 ? (void *)(uintptr_t)address : NULL;
 }

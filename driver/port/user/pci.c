@@ -52,7 +52,7 @@ status_t port_user_attach(port_user_t *port, const port_user_function_t *functio
     port->msix = find_capability(port, CAPABILITY_MSIX);
     if (port->msix == 0)
         return STATUS_UNSUPPORTED;
-    config_write(port, CFG_COMMAND, 2, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX);
+    config_write(port, CFG_COMMAND, 2, COMMAND_MEMORY | COMMAND_NO_INTX);
     return STATUS_OK;
 }
 
@@ -130,6 +130,17 @@ void user_irq_sync(port_t *base) {
     (void)pthread_mutex_unlock(&port->irq_lock);
 }
 
+// --- Bus mastering ---
+
+// The function's own bit ends what it does through mappings; the rest ends here, too, and so it
+// does if nobody is there to hear of it.
+void user_bus_master(port_t *base, bool on) {
+    port_user_t *port = user_of(base);
+    port_user_set_masters(port, on);
+    uint32_t command = config_read(port, CFG_COMMAND, 2) & COMMAND_MEMORY;
+    config_write(port, CFG_COMMAND, 2, command | (on ? COMMAND_MASTER : 0) | COMMAND_NO_INTX);
+}
+
 // --- Reset ---
 
 static bool is_gone(const port_user_t *port) { return config_read(port, CFG_ID, 4) == UINT32_MAX; }
@@ -153,6 +164,7 @@ status_t user_function_reset(port_t *base) {
     if (pcie == 0 || (config_read(port, pcie + PCIE_DEVICE, 4) & PCIE_HAS_FLR) == 0)
         return STATUS_UNSUPPORTED;
     uint32_t control = config_read(port, pcie + PCIE_CONTROL, 2);
+    uint32_t command = port->masters ? COMMAND_MASTER : 0;
     config_write(port, pcie + PCIE_CONTROL, 2, control | PCIE_FLR);
     if (!reset_done(port, pcie))
         return STATUS_DEVICE_LOST;
@@ -160,7 +172,7 @@ status_t user_function_reset(port_t *base) {
     bool interrupts = port->irq_enabled;
     (void)pthread_mutex_unlock(&port->irq_lock);
     config_write(port, pcie + PCIE_CONTROL, 2, control);
-    config_write(port, CFG_COMMAND, 2, COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_INTX);
+    config_write(port, CFG_COMMAND, 2, command | COMMAND_MEMORY | COMMAND_NO_INTX);
     if (interrupts)
         set_msix(port, true);
     return STATUS_OK;

@@ -44,6 +44,7 @@ static const port_ops_t user_ops = {
     .work_deinit = user_work_deinit,
     .work_at = user_work_at,
     .function_reset = user_function_reset,
+    .bus_master = user_bus_master,
 };
 
 status_t port_user_create(port_user_log_t log, void *log_user, port_user_t **out_port) {

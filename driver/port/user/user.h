@@ -24,9 +24,9 @@ WARN_UNUSED status_t port_user_create(port_user_log_t log, void *log_user, port_
 // The driver is stopped and the card gone before.
 void port_user_destroy(port_user_t *port);
 
-// Connects the card: switches on memory space, bus mastering and MSI-X. Before the driver starts.
+// Connects the card: switches on memory space. Before the driver starts, which does the rest.
 WARN_UNUSED status_t port_user_attach(port_user_t *port, const port_user_function_t *function);
-// Switches them off. After the driver stopped; no interrupt is running any more.
+// Switches all off. After the driver stopped; no interrupt is running any more.
 void port_user_detach(port_user_t *port);
 
 // What the driver's core takes.

@@ -28,9 +28,11 @@ struct port_user {
     port_user_function_t function;
     uint32_t msix; // offset of the MSI-X capability
 
+    // Held for reading while the card's accesses go on.
     pthread_rwlock_t regions_lock;
     region_t *regions; // by address; they may overlap
     size_t n_regions, capacity;
+    bool masters; // else the card reaches nothing
 
     pthread_mutex_t irq_lock;
     pthread_cond_t irq_idle;
@@ -50,6 +52,9 @@ struct port_pin {
 static inline port_user_t *user_of(port_t *port) { return (port_user_t *)(void *)port; }
 
 // memory.c
+// Whether the card reaches memory by what it asks for here. False: it does not any more, when this
+// returns.
+void port_user_set_masters(port_user_t *port, bool masters);
 void *user_mem_alloc(port_t *port, size_t bytes);
 void user_mem_free(port_t *port, void *memory, size_t bytes);
 status_t user_dma_alloc(port_t *port, uint64_t bytes, port_dma_t *out_dma);
@@ -90,5 +95,6 @@ status_t user_irq_enable(port_t *port, const port_irq_t *irq, uint32_t *out_vect
 void user_irq_disable(port_t *port);
 void user_irq_sync(port_t *port);
 status_t user_function_reset(port_t *port);
+void user_bus_master(port_t *port, bool on);
 
 #endif
