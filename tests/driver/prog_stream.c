@@ -74,14 +74,6 @@ static uint64_t grow(isa_args_t *args, uint64_t bytes, uint64_t *out_sum) {
     return 0;
 }
 
-// Until somebody else writes there, or for long.
-static uint64_t poll(const volatile uint64_t *place) {
-    for (uint64_t i = 0; i < 1u << 26; i++)
-        if (*place != 0)
-            return 0;
-    return 88;
-}
-
 // Says that it is at turn 1, 2 ... and goes on when it hears the same.
 static void meet(const volatile uint64_t *hears, volatile uint64_t *says, uint64_t turns) {
     for (uint64_t turn = 1; turn <= turns; turn++) {
@@ -111,15 +103,11 @@ int prog_main(isa_args_t *args, uint64_t core, uint64_t cores) {
         result[0] = sum;
         break;
     case 2:
-        code = poll(data);
-        result[0] = data[0];
+        meet(data, result, number);
         break;
     case 3:
         (void)prog_ecall(ISA_ECALL_NODE, 1, 0);
         *(volatile uint64_t *)number = 1;
-        break;
-    case 4:
-        meet(data, result, number);
         break;
     default:
         prog_log("a line\n");

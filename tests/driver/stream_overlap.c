@@ -1,32 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What works at the same time: proven by launches that end only when they are answered.
-#include <stdatomic.h>
-#include <unistd.h>
-
 #include "tests/driver/stream_rig.h"
-
-// --- Meetings ---
-
-enum { MODE_MEET = 4 };
-
-// The launch of MODE_MEET, `turns` turns: it ends only when each was answered.
-static void start_meeting(fixture_t *f, accel_stream_t *stream, uint64_t *memory, uint64_t turns) {
-    accel_error_t error = {0};
-    memory[8] = memory[16] = 0;
-    OK(launch(f, stream, memory, MODE_MEET, turns, &error));
-}
-
-// Until the program is at this turn, and waits there.
-static void wait_for_turn(uint64_t *memory, uint64_t turn) {
-    _Atomic uint64_t *says = (_Atomic uint64_t *)(void *)(memory + 16);
-    for (int waited_ms = 0; atomic_load(says) != turn && waited_ms < 30000; waited_ms++)
-        usleep(1000);
-    assert_true(atomic_load(says) == turn);
-}
-
-static void answer_turn(uint64_t *memory, uint64_t turn) {
-    atomic_store((_Atomic uint64_t *)(void *)(memory + 8), turn);
-}
 
 // --- Copies and launches ---
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/driver/stream_rig.h"
 
+#include <stdatomic.h>
+#include <unistd.h>
+
 void open_card(fixture_t *f, const char *name, const accel_device_options_t *options) {
     accel_error_t error = {0};
     char path[4096];
@@ -49,4 +52,21 @@ int check_result(const uint64_t *memory, uint64_t number) {
         CHECK(memory[16 + i] == 3 * memory[8 + i] + number);
     CHECK(memory[23] == 8); // each launch finds the data of the file
     return failed;
+}
+
+void start_meeting(fixture_t *f, accel_stream_t *stream, uint64_t *memory, uint64_t turns) {
+    accel_error_t error = {0};
+    memory[8] = memory[16] = 0;
+    OK(launch(f, stream, memory, MODE_MEET, turns, &error));
+}
+
+void wait_for_turn(uint64_t *memory, uint64_t turn) {
+    _Atomic uint64_t *says = (_Atomic uint64_t *)(void *)(memory + 16);
+    for (int waited_ms = 0; atomic_load(says) != turn && waited_ms < 30000; waited_ms++)
+        usleep(1000);
+    assert_true(atomic_load(says) == turn);
+}
+
+void answer_turn(uint64_t *memory, uint64_t turn) {
+    atomic_store((_Atomic uint64_t *)(void *)(memory + 8), turn);
 }

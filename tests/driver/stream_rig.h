@@ -49,6 +49,13 @@ uint64_t *make_memory(fixture_t *f, uint64_t seed);
 // The number of wrong ones.
 int check_result(const uint64_t *memory, uint64_t number);
 
+enum { MODE_MEET = 2 };
+// The launch of MODE_MEET, `turns` turns: it ends only when each was answered.
+void start_meeting(fixture_t *f, accel_stream_t *stream, uint64_t *memory, uint64_t turns);
+// Until the program is at this turn, and waits there.
+void wait_for_turn(uint64_t *memory, uint64_t turn);
+void answer_turn(uint64_t *memory, uint64_t turn);
+
 // --- stream_overlap.c ---
 
 void copies_overlap_launches(void **state);
