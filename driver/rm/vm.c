@@ -36,10 +36,15 @@ static status_t vm_init(rm_card_t *card, rm_vm_t *vm) {
     return STATUS_OK;
 }
 
-static void vm_free(rm_card_t *card, rm_vm_t *vm) {
+// From then on nobody but its owner looks at it.
+static void delist(rm_card_t *card, rm_vm_t *vm) {
     rm_lock(card, &card->mutex);
     list_remove(&vm->link);
     rm_unlock(card, &card->mutex);
+}
+
+static void vm_free(rm_card_t *card, rm_vm_t *vm) {
+    delist(card, vm);
     if (vm->root != NULL)
         rm_table_destroy(card, vm->root);
     if (vm->asid < RM_ASIDS)
@@ -90,6 +95,7 @@ void rm_vm_detach(rm_card_t *card) {
 }
 
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
+    delist(card, vm);
     for (list_node_t *node = vm->bindings.next; node != &vm->bindings && vm->root != NULL;
          node = node->next) {
         rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);

@@ -20,10 +20,13 @@ typedef struct tap {
     bool spoils_copies; // no slot of the COPY node can be read
     // Optional: before the card is told to reset itself.
     void (*before_reset)(void *user);
-    // Optional: before pinned memory goes back.
+    // Optional: before pinned memory goes back, and, once, before memory of the driver's does.
     void (*before_release)(void *user);
-    pthread_t waiter; // atomic, as the next
-    uint32_t n_waits; // calls of event_wait in that thread
+    void (*before_free)(void *user);
+    port_mutex_t *mutex; // that was made last
+    uint32_t n_locks;    // atomic: of it
+    pthread_t waiter;    // atomic, as the next
+    uint32_t n_waits;    // calls of event_wait in that thread
 } tap_t;
 
 typedef struct fixture {
@@ -36,7 +39,7 @@ typedef struct fixture {
     rig_user_t other;
     pthread_t thread;
     uint32_t returned; // atomic
-    bool was_early;
+    bool was_early, was_found;
     uint32_t slot, command;
     uint64_t count;
 } fixture_t;
@@ -80,6 +83,27 @@ static void tapped_release(port_t *port, port_pin_t *pin) {
     tap->inner->host_release(port, pin);
 }
 
+static void tapped_free(port_t *port, void *memory, size_t bytes) {
+    tap_t *tap = tap_of(port);
+    void (*before)(void *user) = tap->before_free;
+    tap->before_free = NULL;
+    if (before != NULL)
+        before(tap->user);
+    tap->inner->mem_free(port, memory, bytes);
+}
+
+static status_t tapped_mutex_init(port_t *port, port_mutex_t *mutex) {
+    tap_of(port)->mutex = mutex;
+    return tap_of(port)->inner->mutex_init(port, mutex);
+}
+
+static void tapped_mutex_lock(port_t *port, port_mutex_t *mutex) {
+    tap_t *tap = tap_of(port);
+    if (mutex == tap->mutex)
+        (void)ATOMIC_ADD(&tap->n_locks, 1u);
+    tap->inner->mutex_lock(port, mutex);
+}
+
 static int set_up(void **state) {
     fixture_t *f = calloc(1, sizeof *f);
     rig_open(&f->rig, true, NULL);
@@ -89,6 +113,9 @@ static int set_up(void **state) {
     f->tap.ops.reg_write32 = tapped_write;
     f->tap.ops.event_wait = tapped_wait;
     f->tap.ops.host_release = tapped_release;
+    f->tap.ops.mem_free = tapped_free;
+    f->tap.ops.mutex_init = tapped_mutex_init;
+    f->tap.ops.mutex_lock = tapped_mutex_lock;
     port->ops = &f->tap.ops;
     rig_user_open(&f->rig, &f->user);
     f->va = RIG_DATA_VA + (16u << 20);
@@ -207,6 +234,35 @@ static void closing_while_the_card_is_reset(void **state) {
     assert_false(f->was_early);
 }
 
+// --- A page that goes bad while its address space goes away ---
+
+#define BAD_PAGE (RIG_MEMORY / 2)
+
+// The space is being taken apart, and the card's watchdog looks for those who could meet the page.
+static void spoil_page(void *user) {
+    fixture_t *f = user;
+    uint32_t before = LOAD_ACQUIRE(&f->tap.n_locks);
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_DOUBLE, BAD_PAGE), STATUS_OK);
+    RIG_UNTIL(rig_telemetry(&f->rig).retired_pages == 1);
+    f->was_found = LOAD_ACQUIRE(&f->tap.n_locks) != before;
+}
+
+static void pages_are_not_looked_for_in_what_goes_away(void **state) {
+    fixture_t *f = *state;
+    rm_client_t *client;
+    accel_req_handle_t vm = {0};
+    // All that is free, so that the page is in it.
+    accel_req_bo_create_t bo = {.bytes = rig_telemetry(&f->rig).memory_free};
+    assert_int_equal(rm_client_open(f->rig.rm, NULL, &client), STATUS_OK);
+    assert_int_equal(ASK(client, bo, BO_CREATE), STATUS_OK);
+    assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    assert_int_equal(bind(client, vm.handle, bo.handle, f->va, bo.bytes), STATUS_OK);
+    f->tap.before_free = spoil_page;
+    rm_client_close(client);
+    assert_null(f->tap.before_free);
+    assert_false(f->was_found);
+}
+
 // --- A card that answers nothing, and works on ---
 
 static uint32_t config_command(const fixture_t *f) {
@@ -269,8 +325,11 @@ static void gone_cards_reach_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(failed_bindings_are_never_seen),      TEST(unbinding_that_the_card_does_not_hear),
-        TEST(closing_that_the_card_does_not_hear), TEST(closing_while_the_card_is_reset),
+        TEST(failed_bindings_are_never_seen),
+        TEST(unbinding_that_the_card_does_not_hear),
+        TEST(closing_that_the_card_does_not_hear),
+        TEST(closing_while_the_card_is_reset),
+        TEST(pages_are_not_looked_for_in_what_goes_away),
         TEST(gone_cards_reach_no_memory),
     };
     return cmocka_run_group_tests_name("rm_vm", tests, NULL, NULL);
