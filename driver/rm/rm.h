@@ -54,7 +54,8 @@ typedef struct rm_client_options {
     char name[16]; // of the process, zero padded
     bool is_admin;
     uint64_t memory_limit; // bytes of card memory, 0: the card's
-    uint64_t host_limit;   // bytes of pinned memory, 0: none
+    // Bytes of host memory, 0: none: buffers, pinned memory, page tables and bindings.
+    uint64_t host_limit;
     // Requests do not give the card work, which a simulated one would do before they return: that
     // is left to waits without a time limit, and to rm_card_pump, which must follow.
     bool is_lazy;

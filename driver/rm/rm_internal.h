@@ -129,7 +129,12 @@ typedef struct rm_job {
 typedef struct rm_table {
     port_dma_t dma;
     struct rm_table **below;
-    list_node_t link; // while it is in no tree
+    uint32_t used; // valid entries: one without any leaves the tree, unless it is the root
+    // While it is in no tree. One that leaves: whose unbinding took it out, and from where.
+    list_node_t link;
+    const struct rm_binding *left_by;
+    uint32_t level;
+    uint64_t number; // among all tables of its level
 } rm_table_t;
 
 // Tables of level 0 and above for a mapping that is about to be made.
@@ -156,10 +161,13 @@ typedef struct rm_vm {
     rm_object_t object;
     list_node_t link; // of the card, under its mutex
     uint32_t asid;
-    port_mutex_t mutex; // tables and bindings
+    rm_client_t *client; // who is charged for it
+    port_mutex_t mutex;  // what follows
     rm_table_t *root;
+    list_node_t leaving; // tables that are out of the tree, and the card may still know
     list_node_t bindings;
-    rm_job_t job; // to be forgotten by
+    uint64_t charged; // bytes of host memory: itself, tables, bindings
+    rm_job_t job;     // to be forgotten by
 } rm_vm_t;
 
 typedef struct rm_context {
@@ -430,6 +438,7 @@ void rm_vm_detach(rm_card_t *card);
 bool rm_vm_binds(rm_card_t *card, rm_vm_t *vm, const rm_store_t *store);
 rm_table_t *rm_table_create(rm_card_t *card, bool is_last);
 void rm_table_destroy(rm_card_t *card, rm_table_t *root);
+uint64_t rm_table_bytes(bool is_last); // of host memory that one takes
 // The rest under the vm mutex. First what a mapping needs, then making it, then the mapping, which
 // uses it up and cannot fail.
 WARN_UNUSED status_t rm_table_need(rm_card_t *card, const rm_vm_t *vm, const rm_range_t *range,
@@ -437,7 +446,11 @@ WARN_UNUSED status_t rm_table_need(rm_card_t *card, const rm_vm_t *vm, const rm_
 WARN_UNUSED status_t rm_table_make(rm_card_t *card, rm_spares_t *spares);
 void rm_table_map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t pte_flags,
                   rm_spares_t *spares);
-void rm_table_unmap(rm_vm_t *vm, uint64_t va, uint64_t bytes);
+// Tables that have no entry any more leave the tree. The card may still know them until it forgot
+// the binding's range; then they are freed, which tells how many bytes they took.
+void rm_table_unmap(rm_vm_t *vm, const rm_binding_t *binding);
+WARN_UNUSED uint64_t rm_table_free_left(rm_card_t *card, rm_vm_t *vm, const rm_binding_t *binding);
+void rm_table_clear(rm_vm_t *vm); // maps nothing any more
 
 // --- context.c ---
 

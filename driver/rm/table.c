@@ -2,7 +2,9 @@
 // Page tables, in host memory: the processor writes entries, the card reads them. Entries become
 // valid without a word to the card, which remembers no invalid ones; taking them out needs TLB_INV.
 // All tables of a mapping are made before its first entry is written, so that nothing has to be
-// taken out again when memory is short.
+// taken out again when memory is short. Only the root stays without entries. The card may hold on
+// to a table that was taken out until TLB_INV has completed: meanwhile it is not freed, and no
+// other one gets its place.
 #include "driver/rm/rm_internal.h"
 
 // --- Tables ---
@@ -30,6 +32,11 @@ rm_table_t *rm_table_create(rm_card_t *card, bool is_last) {
     return table;
 }
 
+uint64_t rm_table_bytes(bool is_last) {
+    uint64_t below = is_last ? 0 : ISA_PTE_ENTRIES * sizeof(rm_table_t *);
+    return sizeof(rm_table_t) + ISA_PTE_TABLE_BYTES + below;
+}
+
 // Depth first without recursion: the deepest first table is freed until the root is bare.
 void rm_table_destroy(rm_card_t *card, rm_table_t *root) {
     rm_table_t *path[ISA_PTE_LEVELS] = {root};
@@ -50,16 +57,30 @@ void rm_table_destroy(rm_card_t *card, rm_table_t *root) {
     }
 }
 
-static void set_entry(const rm_table_t *table, uint32_t index, uint64_t entry) {
-    STORE_RELEASE((uint64_t *)table->dma.cpu + index, entry);
+static void set_entry(rm_table_t *table, uint32_t index, uint64_t entry) {
+    uint64_t *at = (uint64_t *)table->dma.cpu + index;
+    table->used += (entry != 0 ? 1u : 0u) - (*at != 0 ? 1u : 0u);
+    STORE_RELEASE(at, entry);
 }
 
-// The table of `level` for `va`, or NULL.
-static rm_table_t *find_table(const rm_vm_t *vm, uint64_t va, uint32_t level) {
-    rm_table_t *table = vm->root;
+// The number of the table of `level` for `va`, among all of that level.
+static uint64_t table_number(uint64_t va, uint32_t level) { return va >> (12 + 9 * (level + 1)); }
+
+static rm_table_t *find_leaving(const rm_vm_t *vm, uint64_t va, uint32_t level) {
+    for (list_node_t *node = vm->leaving.next; node != &vm->leaving; node = node->next) {
+        rm_table_t *table = LIST_OWNER(node, rm_table_t, link);
+        if (table->level == level && table->number == table_number(va, level))
+            return table;
+    }
+    return NULL;
+}
+
+// The table of `level` for `va`, in the tree or leaving, or NULL.
+static const rm_table_t *find_table(const rm_vm_t *vm, uint64_t va, uint32_t level) {
+    const rm_table_t *table = vm->root;
     for (uint32_t above = ISA_PTE_LEVELS - 1; above > level && table != NULL; above--)
         table = table->below[isa_pte_index(va, above)];
-    return table;
+    return table != NULL ? table : find_leaving(vm, va, level);
 }
 
 // --- What a mapping needs ---
@@ -75,9 +96,6 @@ static uint64_t front(const rm_vm_t *vm, port_run_t run, uint64_t va, uint64_t b
     *out_level = is_large ? 1 : 0;
     return limit < end ? limit : end;
 }
-
-// The number of the table of `level` for `va`, among all of that level.
-static uint64_t table_number(uint64_t va, uint32_t level) { return va >> (12 + 9 * (level + 1)); }
 
 // `seen`: of each level, the number of the table that was looked at last.
 static void count_missing(const rm_vm_t *vm, uint64_t va, uint32_t level, uint64_t *seen,
@@ -140,14 +158,27 @@ status_t rm_table_make(rm_card_t *card, rm_spares_t *spares) {
 
 // --- Mapping ---
 
+// A table for a place in the tree: the one that is about to leave it, else a spare one.
+static rm_table_t *take_table(rm_vm_t *vm, uint64_t va, uint32_t level, rm_spares_t *spares) {
+    rm_table_t *table = find_leaving(vm, va, level);
+    if (table != NULL)
+        list_remove(&table->link);
+    else
+        table = LIST_OWNER(list_pop_front(level == 0 ? &spares->last : &spares->inner), rm_table_t,
+                           link);
+    table->left_by = NULL;
+    table->level = level;
+    table->number = table_number(va, level);
+    return table;
+}
+
 // The table of `level` that covers `va`; what is missing comes from `spares`.
 static rm_table_t *table_for(rm_vm_t *vm, uint64_t va, uint32_t level, rm_spares_t *spares) {
     rm_table_t *table = vm->root;
     for (uint32_t above = ISA_PTE_LEVELS - 1; above > level; above--) {
         uint32_t index = isa_pte_index(va, above);
         if (table->below[index] == NULL) {
-            list_node_t *node = list_pop_front(above == 1 ? &spares->last : &spares->inner);
-            table->below[index] = LIST_OWNER(node, rm_table_t, link);
+            table->below[index] = take_table(vm, va, above - 1, spares);
             set_entry(table, index, hw_pte_table(table->below[index]->dma.address, true));
         }
         table = table->below[index];
@@ -160,7 +191,7 @@ static uint64_t map_front(rm_vm_t *vm, port_run_t run, uint64_t va, uint64_t byt
                           uint32_t pte_flags, rm_spares_t *spares) {
     uint32_t level;
     uint64_t came = front(vm, run, va, bytes, &level);
-    const rm_table_t *table = table_for(vm, va, level, spares);
+    rm_table_t *table = table_for(vm, va, level, spares);
     uint64_t step = level == 0 ? ISA_PAGE_BYTES : ISA_PAGE_LARGE;
     for (uint64_t done = 0; done < came; done += step)
         set_entry(table, isa_pte_index(va + done, level),
@@ -176,22 +207,57 @@ void rm_table_map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_
     }
 }
 
-// Takes out the entry that maps `va` and returns where the next one begins.
-static uint64_t unmap_one(rm_vm_t *vm, uint64_t va) {
-    rm_table_t *table = vm->root;
-    for (uint32_t level = ISA_PTE_LEVELS - 1;; level--) {
-        uint32_t index = isa_pte_index(va, level);
-        rm_table_t *below = table->below != NULL ? table->below[index] : NULL;
-        if (below == NULL) {
-            uint64_t span = UINT64_C(1) << (12 + 9 * level);
-            set_entry(table, index, 0);
-            return (va & ~(span - 1)) + span;
-        }
-        table = below;
+// --- Unmapping ---
+
+// `path`: the tables from the root down to `level`.
+static void leave_if_empty(rm_vm_t *vm, rm_table_t **path, uint32_t level, uint64_t va,
+                           const rm_binding_t *binding) {
+    for (; level < ISA_PTE_LEVELS - 1 && path[level]->used == 0; level++) {
+        rm_table_t *above = path[level + 1];
+        uint32_t index = isa_pte_index(va, level + 1);
+        above->below[index] = NULL;
+        set_entry(above, index, 0);
+        path[level]->left_by = binding;
+        list_push_back(&vm->leaving, &path[level]->link);
     }
 }
 
-void rm_table_unmap(rm_vm_t *vm, uint64_t va, uint64_t bytes) {
-    for (uint64_t end = va + bytes; va < end;)
-        va = unmap_one(vm, va);
+// Takes out the entry that maps `va` and returns where the next one begins.
+static uint64_t unmap_one(rm_vm_t *vm, uint64_t va, const rm_binding_t *binding) {
+    rm_table_t *path[ISA_PTE_LEVELS], *table = vm->root;
+    uint32_t level = ISA_PTE_LEVELS - 1;
+    for (path[level] = table; table->below != NULL; path[--level] = table) {
+        rm_table_t *below = table->below[isa_pte_index(va, level)];
+        if (below == NULL)
+            break;
+        table = below;
+    }
+    uint64_t span = UINT64_C(1) << (12 + 9 * level);
+    set_entry(table, isa_pte_index(va, level), 0);
+    leave_if_empty(vm, path, level, va, binding);
+    return (va & ~(span - 1)) + span;
+}
+
+void rm_table_unmap(rm_vm_t *vm, const rm_binding_t *binding) {
+    uint64_t end = binding->va + binding->bytes;
+    for (uint64_t va = binding->va; va < end;)
+        va = unmap_one(vm, va, binding);
+}
+
+uint64_t rm_table_free_left(rm_card_t *card, rm_vm_t *vm, const rm_binding_t *binding) {
+    uint64_t bytes = 0;
+    LIST_FOR_EACH(node, &vm->leaving) {
+        rm_table_t *table = LIST_OWNER(node, rm_table_t, link);
+        if (table->left_by != binding)
+            continue;
+        list_remove(node);
+        bytes += rm_table_bytes(table->level == 0);
+        table_free(card, table);
+    }
+    return bytes;
+}
+
+void rm_table_clear(rm_vm_t *vm) {
+    for (uint32_t i = 0; i < ISA_PTE_ENTRIES; i++)
+        set_entry(vm->root, i, 0);
 }

@@ -23,7 +23,19 @@ static void asid_give(rm_card_t *card, uint32_t asid) {
 
 // --- Life ---
 
+static status_t charge(rm_vm_t *vm, uint64_t bytes) {
+    RETURN_IF_ERROR(rm_client_charge(vm->client, 0, bytes));
+    vm->charged += bytes;
+    return STATUS_OK;
+}
+
+static void refund(rm_vm_t *vm, uint64_t bytes) {
+    rm_client_refund(vm->client, 0, bytes);
+    vm->charged -= bytes;
+}
+
 static status_t vm_init(rm_card_t *card, rm_vm_t *vm) {
+    RETURN_IF_ERROR(charge(vm, sizeof *vm + rm_table_bytes(false)));
     vm->root = rm_table_create(card, false);
     vm->asid = asid_take(card);
     if (vm->root == NULL)
@@ -47,7 +59,8 @@ static void vm_free(rm_card_t *card, rm_vm_t *vm) {
     delist(card, vm);
     if (vm->root != NULL)
         rm_table_destroy(card, vm->root);
-    if (vm->asid < RM_ASIDS)
+    refund(vm, vm->charged);
+    if (vm->asid != 0 && vm->asid < RM_ASIDS)
         asid_give(card, vm->asid);
     card->port->ops->mutex_deinit(card->port, &vm->mutex);
     rm_free(card, vm, sizeof *vm);
@@ -58,6 +71,8 @@ status_t rm_vm_create(rm_client_t *client, accel_req_handle_t *request) {
     rm_vm_t *vm = rm_new(card, sizeof *vm);
     if (vm == NULL)
         return STATUS_NO_MEMORY;
+    vm->client = client;
+    list_init(&vm->leaving);
     list_init(&vm->bindings);
     list_init(&vm->link);
     status_t status = card->port->ops->mutex_init(card->port, &vm->mutex);
@@ -96,11 +111,8 @@ void rm_vm_detach(rm_card_t *card) {
 
 void rm_vm_destroy(rm_card_t *card, rm_vm_t *vm) {
     delist(card, vm);
-    for (list_node_t *node = vm->bindings.next; node != &vm->bindings && vm->root != NULL;
-         node = node->next) {
-        rm_binding_t *binding = LIST_OWNER(node, rm_binding_t, link);
-        rm_table_unmap(vm, binding->va, binding->bytes);
-    }
+    if (vm->root != NULL) // else the card was taken away
+        rm_table_clear(vm);
     // No context is left that could use a translation, but the id will be another space's.
     (void)forget(card, vm, &vm->job, 0, 0);
     LIST_FOR_EACH(node, &vm->bindings) {
@@ -128,6 +140,11 @@ static uint32_t pte_flags(const rm_store_t *store, uint32_t prot) {
            (store->is_host ? HW_PTE_HOST : 0);
 }
 
+static uint64_t binding_bytes(const rm_spares_t *spares) {
+    return sizeof(rm_binding_t) + spares->n_last * rm_table_bytes(true) +
+           spares->n_inner * rm_table_bytes(false);
+}
+
 // Under the vm mutex. Nothing of the range is mapped before all that it needs is there: the card
 // may look at it at once.
 static status_t map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t prot) {
@@ -135,7 +152,13 @@ static status_t map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint3
     if (overlaps(vm, range->va, range->bytes))
         return STATUS_BUSY;
     RETURN_IF_ERROR(rm_table_need(card, vm, range, &spares));
-    RETURN_IF_ERROR(rm_table_make(card, &spares));
+    uint64_t bytes = binding_bytes(&spares);
+    RETURN_IF_ERROR(charge(vm, bytes));
+    status_t status = rm_table_make(card, &spares);
+    if (status != STATUS_OK) {
+        refund(vm, bytes);
+        return status;
+    }
     rm_table_map(card, vm, range, pte_flags(range->store, prot), &spares);
     return STATUS_OK;
 }
@@ -173,7 +196,7 @@ static rm_binding_t *begin_unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
     }
     if (found != NULL) {
         found->leaving = true;
-        rm_table_unmap(vm, found->va, found->bytes);
+        rm_table_unmap(vm, found);
     }
     rm_unlock(card, &vm->mutex);
     return found;
@@ -186,6 +209,7 @@ static status_t unbind(rm_card_t *card, rm_vm_t *vm, uint64_t va) {
     status_t status = forget(card, vm, &binding->job, binding->va, binding->bytes);
     rm_lock(card, &vm->mutex);
     list_remove(&binding->link);
+    refund(vm, sizeof *binding + rm_table_free_left(card, vm, binding));
     rm_unlock(card, &vm->mutex);
     rm_put(&binding->bo->object);
     rm_put(&vm->object);

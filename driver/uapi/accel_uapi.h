@@ -356,7 +356,7 @@ typedef struct accel_client_record {
     char name[16];         // of the process, zero padded
     uint64_t memory_bytes; // of card memory
     uint64_t memory_limit; // 0: none but the card's
-    uint64_t host_bytes;   // pinned
+    uint64_t host_bytes;   // buffers, pinned memory, page tables, bindings
     uint64_t busy_cycles;  // COMPUTE
     uint64_t submissions;
     uint32_t contexts;

@@ -17,7 +17,10 @@ typedef struct tap {
     void *user;
     uint32_t fail_at; // dma_alloc: 1 fails the next one; 0: none
     void (*before_fail)(void *user);
+    uint32_t n_dma;     // atomic: allocations that are open
     bool spoils_copies; // no slot of the COPY node can be read
+    // Optional, once: before the doorbell of the COPY node.
+    void (*before_copy)(void *user);
     // Optional: before the card is told to reset itself.
     void (*before_reset)(void *user);
     // Optional: before pinned memory goes back, and, once, before memory of the driver's does.
@@ -40,7 +43,7 @@ typedef struct fixture {
     pthread_t thread;
     uint32_t returned; // atomic
     bool was_early, was_found;
-    uint32_t slot, command;
+    uint32_t slot, command, bo;
     uint64_t count;
 } fixture_t;
 
@@ -50,16 +53,31 @@ static tap_t *tap_of(const port_t *port) {
 
 static status_t tapped_alloc(port_t *port, uint64_t bytes, port_dma_t *out_dma) {
     tap_t *tap = tap_of(port);
-    if (tap->fail_at == 0 || --tap->fail_at != 0)
-        return tap->inner->dma_alloc(port, bytes, out_dma);
+    if (tap->fail_at == 0 || --tap->fail_at != 0) {
+        status_t status = tap->inner->dma_alloc(port, bytes, out_dma);
+        (void)ATOMIC_ADD(&tap->n_dma, status == STATUS_OK ? 1u : 0u);
+        return status;
+    }
     tap->before_fail(tap->user);
     return STATUS_NO_MEMORY;
 }
 
+static void tapped_dma_free(port_t *port, port_dma_t *dma) {
+    tap_t *tap = tap_of(port);
+    (void)ATOMIC_SUB(&tap->n_dma, dma->cpu != NULL ? 1u : 0u);
+    tap->inner->dma_free(port, dma);
+}
+
 static void tapped_write(port_t *port, uint32_t offset, uint32_t value) {
-    const tap_t *tap = tap_of(port);
+    tap_t *tap = tap_of(port);
     uint32_t page = ISA_NODE_COPY * ISA_RING_COUNT + ISA_RING_NORMAL;
-    if (tap->spoils_copies && offset == ISA_DOORBELL_BASE + page * ISA_DOORBELL_STRIDE) {
+    bool is_copy = offset == ISA_DOORBELL_BASE + page * ISA_DOORBELL_STRIDE;
+    void (*before_copy)(void *user) = is_copy ? tap->before_copy : NULL;
+    if (before_copy != NULL) {
+        tap->before_copy = NULL;
+        before_copy(tap->user);
+    }
+    if (tap->spoils_copies && is_copy) {
         tap->inner->reg_write32(port, ISA_REG_INJECT_ARG_LO, ISA_NODE_COPY);
         tap->inner->reg_write32(port, ISA_REG_INJECT_ARG_HI, 0);
         tap->inner->reg_write32(port, ISA_REG_INJECT, ISA_INJECT_DMA_ERROR);
@@ -110,6 +128,7 @@ static int set_up(void **state) {
     port_t *port = port_user_base(f->rig.port);
     f->tap = (tap_t){.ops = *port->ops, .inner = port->ops, .user = f};
     f->tap.ops.dma_alloc = tapped_alloc;
+    f->tap.ops.dma_free = tapped_dma_free;
     f->tap.ops.reg_write32 = tapped_write;
     f->tap.ops.event_wait = tapped_wait;
     f->tap.ops.host_release = tapped_release;
@@ -321,6 +340,95 @@ static void gone_cards_reach_no_memory(void **state) {
     assert_int_not_equal(config_command(f) & COMMAND_MASTER, 0);
 }
 
+// --- Tables ---
+
+static uint64_t host_bytes(fixture_t *f) {
+    accel_client_record_t records[8];
+    accel_req_list_t request = {.records = (uint64_t)(uintptr_t)records, .capacity = 8};
+    assert_int_equal(ASK(f->rig.admin, request, CLIENTS), STATUS_OK);
+    assert_true(request.count > 0);
+    return records[request.count - 1].host_bytes; // of the client that came last
+}
+
+static void tables_are_given_back(void **state) {
+    fixture_t *f = *state;
+    uint32_t bo = host_bo(f->user.client, 6u << 20, NULL);
+    uint32_t n_dma = LOAD_ACQUIRE(&f->tap.n_dma);
+    uint64_t bytes = host_bytes(f);
+    // One page of each of many tables, some of them in tables of tables of their own.
+    for (uint64_t i = 0; i < 600; i++) {
+        uint64_t va = f->va + (i << 21);
+        assert_int_equal(bind(f->user.client, f->user.vm, bo, va, 4096), STATUS_OK);
+        assert_true(host_bytes(f) > bytes + 4096);
+        assert_int_equal(unbind(f->user.client, f->user.vm, va), STATUS_OK);
+    }
+    assert_int_equal(bind(f->user.client, f->user.vm, bo, f->va + 4096, 6u << 20), STATUS_OK);
+    assert_int_equal(unbind(f->user.client, f->user.vm, f->va + 4096), STATUS_OK);
+    assert_int_equal(LOAD_ACQUIRE(&f->tap.n_dma), n_dma);
+    assert_true(host_bytes(f) == bytes);
+}
+
+// What others hold stays.
+static void tables_stay_while_they_are_used(void **state) {
+    fixture_t *f = *state;
+    uint64_t *memory;
+    uint32_t bo = host_bo(f->user.client, 8192, &memory), vm = f->user.vm;
+    memory[0] = 77;
+    assert_int_equal(bind(f->user.client, vm, bo, f->va, 4096), STATUS_OK);
+    assert_int_equal(bind(f->user.client, vm, bo, f->va + 8192, 4096), STATUS_OK);
+    assert_int_equal(unbind(f->user.client, vm, f->va + 8192), STATUS_OK);
+    copy_from_there(f);
+    assert_int_equal(f->status, STATUS_OK);
+    assert_int_equal(*(uint64_t *)(void *)(f->user.data + 768 * 1024), 77);
+}
+
+static void bind_beside(void *user) {
+    fixture_t *f = user;
+    f->status = bind(f->user.client, f->user.vm, f->bo, f->va, 4096);
+}
+
+// The card may remember where the table of the page beside is, until it is told to forget it: it
+// must find the new page there.
+static void tables_that_leave_are_taken_back(void **state) {
+    fixture_t *f = *state;
+    uint64_t *memory;
+    f->bo = host_bo(f->user.client, 8192, &memory);
+    memory[0] = 78;
+    uint32_t n_dma = LOAD_ACQUIRE(&f->tap.n_dma);
+    assert_int_equal(bind(f->user.client, f->user.vm, f->bo, f->va + 8192, 4096), STATUS_OK);
+    f->tap.before_copy = bind_beside;
+    assert_int_equal(unbind(f->user.client, f->user.vm, f->va + 8192), STATUS_OK);
+    assert_null(f->tap.before_copy);
+    assert_int_equal(f->status, STATUS_OK);
+    copy_from_there(f);
+    assert_int_equal(f->status, STATUS_OK);
+    assert_int_equal(*(uint64_t *)(void *)(f->user.data + 768 * 1024), 78);
+    assert_true(LOAD_ACQUIRE(&f->tap.n_dma) > n_dma);
+    assert_int_equal(unbind(f->user.client, f->user.vm, f->va), STATUS_OK);
+    assert_int_equal(LOAD_ACQUIRE(&f->tap.n_dma), n_dma);
+}
+
+static void tables_and_bindings_are_charged(void **state) {
+    fixture_t *f = *state;
+    rm_client_options_t options = {.name = "limited", .host_limit = 1u << 20};
+    rm_client_t *client;
+    accel_req_handle_t vm = {0};
+    assert_int_equal(rm_client_open(f->rig.rm, &options, &client), STATUS_OK);
+    uint32_t bo = host_bo(client, 4096, NULL), n_far = 0, n_near = 0;
+    assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    status_t status;
+    while ((status = bind(client, vm.handle, bo, f->va + (n_far << 21), 4096)) == STATUS_OK)
+        n_far++;
+    assert_int_equal(status, STATUS_LIMIT);
+    assert_in_range(n_far, 100, 255); // a table each
+    assert_int_equal(unbind(client, vm.handle, f->va), STATUS_OK);
+    while ((status = bind(client, vm.handle, bo, f->va + (n_near << 12), 4096)) == STATUS_OK)
+        n_near++;
+    assert_int_equal(status, STATUS_LIMIT);
+    assert_in_range(n_near, 1, 511); // no table but the first
+    rm_client_close(client);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -331,6 +439,10 @@ int main(void) {
         TEST(closing_while_the_card_is_reset),
         TEST(pages_are_not_looked_for_in_what_goes_away),
         TEST(gone_cards_reach_no_memory),
+        TEST(tables_are_given_back),
+        TEST(tables_stay_while_they_are_used),
+        TEST(tables_that_leave_are_taken_back),
+        TEST(tables_and_bindings_are_charged),
     };
     return cmocka_run_group_tests_name("rm_vm", tests, NULL, NULL);
 }

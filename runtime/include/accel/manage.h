@@ -137,7 +137,7 @@ typedef struct accel_process {
     accel_process_state_t state;
     uint32_t contexts, hangs;
     uint64_t memory_bytes, memory_limit; // card memory; no limit of its own: 0
-    uint64_t host_bytes;                 // pinned
+    uint64_t host_bytes;                 // pinned, and page tables
     uint64_t busy_cycles, submissions;
     bool holds; // see accel_card_hold
 } accel_process_t;
