@@ -10,10 +10,15 @@
 #define STACK_AT   0u                // 64 KiB, shared: the programs use none
 #define DESC_AT    (64u << 10)       // descriptor of the issue
 #define SOURCE_AT  (DESC_AT + 1024u) // its source
-#define IBS_AT     (128u << 10)      // RIG_SLOTS of 64 bytes
-#define ARGS_AT    (256u << 10)      // RIG_SLOTS of ARG_BYTES
-#define ARG_BYTES  16u               // count, counter
-#define PROGRAM_AT 4096u             // from program to program
+#define IBS_AT     (128u << 10)      // RIG_SLOTS of IB_BYTES
+#define IB_BYTES   128u
+#define ARGS_AT    (256u << 10) // RIG_SLOTS of ARG_BYTES
+#define ARG_BYTES  16u          // count, counter
+#define PROGRAM_AT 4096u        // from program to program
+#define COUNTS_AT  (512u << 10) // RIG_SLOTS counters
+#define TIMES_AT   (520u << 10) // RIG_SLOTS of isa_time_t
+
+_Static_assert(ISA_IB_LAUNCH_BYTES + ISA_IB_TIME_BYTES <= IB_BYTES, "a slot's command buffer");
 
 // --- What the card reaches ---
 
@@ -278,8 +283,8 @@ void rig_user_close(rig_user_t *user) {
 // --- Work ---
 
 static uint64_t write_slot(rig_user_t *user, uint32_t slot, const rig_job_t *job) {
-    uint64_t args_at = ARGS_AT + slot * ARG_BYTES, ib_at = IBS_AT + slot * 64;
-    uint64_t args[2] = {job->count, RIG_DATA_VA + 512 * 1024 + slot * 8};
+    uint64_t args_at = ARGS_AT + slot * ARG_BYTES, ib_at = IBS_AT + slot * IB_BYTES;
+    uint64_t args[2] = {job->count, RIG_DATA_VA + COUNTS_AT + slot * 8};
     isa_ib_launch_t launch = {
         .head = {.op = ISA_IB_LAUNCH, .bytes = ISA_IB_LAUNCH_BYTES},
         .entry = RIG_CODE_VA + job->program * PROGRAM_AT,
@@ -290,7 +295,10 @@ static uint64_t write_slot(rig_user_t *user, uint32_t slot, const rig_job_t *job
         .launch = slot,
     };
     memcpy(user->data + args_at, args, sizeof args);
+    isa_ib_time_t time = {.head = {.op = ISA_IB_TIME, .bytes = ISA_IB_TIME_BYTES},
+                          .va = RIG_DATA_VA + TIMES_AT + slot * sizeof(isa_time_t)};
     memcpy(user->data + ib_at, &launch, sizeof launch);
+    memcpy(user->data + ib_at + sizeof launch, &time, sizeof time);
     return RIG_DATA_VA + ib_at;
 }
 
@@ -303,7 +311,7 @@ status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, ui
         .n_in = job->gate != 0,
         .n_out = job->done != 0,
         .ib = write_slot(user, slot, job),
-        .bytes = ISA_IB_LAUNCH_BYTES,
+        .bytes = ISA_IB_LAUNCH_BYTES + (job->timed ? ISA_IB_TIME_BYTES : 0),
         .timeout_ns = job->timeout_ns,
         .in = {{.sync = job->gate, .value = job->gate_point}},
         .out = {{.sync = job->done, .value = job->point}},
@@ -318,13 +326,13 @@ status_t rig_resume(rig_user_t *user, uint32_t context, uint32_t slot, uint32_t 
     isa_ib_resume_t resume = {.head = {.op = ISA_IB_RESUME, .bytes = ISA_IB_RESUME_BYTES},
                               .launch = slot};
     uint32_t own = (ATOMIC_ADD(&user->n_slots, 1u) - 1) % RIG_SLOTS;
-    memcpy(user->data + IBS_AT + own * 64, &resume, sizeof resume);
+    memcpy(user->data + IBS_AT + own * IB_BYTES, &resume, sizeof resume);
     accel_req_submit_t request = {
         .head.flags = ACCEL_SUBMIT_RESUME,
         .ctx = context,
         .node = ACCEL_NODE_COMPUTE,
         .n_out = done != 0,
-        .ib = RIG_DATA_VA + IBS_AT + own * 64,
+        .ib = RIG_DATA_VA + IBS_AT + own * IB_BYTES,
         .bytes = ISA_IB_RESUME_BYTES,
         .out = {{.sync = done, .value = point}},
     };
@@ -332,8 +340,13 @@ status_t rig_resume(rig_user_t *user, uint32_t context, uint32_t slot, uint32_t 
 }
 
 uint64_t rig_count(const rig_user_t *user, uint32_t slot) {
-    const uint64_t *counters = (const uint64_t *)(const void *)(user->data + 512 * 1024);
+    const uint64_t *counters = (const uint64_t *)(const void *)(user->data + COUNTS_AT);
     return LOAD_ACQUIRE(counters + slot);
+}
+
+uint64_t rig_ended_ns(const rig_user_t *user, uint32_t slot) {
+    const isa_time_t *times = (const isa_time_t *)(const void *)(user->data + TIMES_AT);
+    return LOAD_ACQUIRE(&times[slot].clock_ns);
 }
 
 void rig_spin(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point) {

@@ -89,6 +89,7 @@ typedef struct rig_job {
     uint32_t done; // a timeline, or 0
     uint64_t point;
     uint64_t timeout_ns;
+    bool timed; // the card notes when it ended
 } rig_job_t;
 
 // Launches on one core; *out_slot may be NULL. Slots are used in turn.
@@ -101,6 +102,8 @@ status_t rig_resume(rig_user_t *user, uint32_t context, uint32_t slot, uint32_t 
 void rig_spin(rig_user_t *user, uint32_t context, uint32_t done, uint64_t point);
 // How often the slot's program came to where it counts.
 uint64_t rig_count(const rig_user_t *user, uint32_t slot);
+// When the slot's job ended that was timed, as rig_now_ns.
+uint64_t rig_ended_ns(const rig_user_t *user, uint32_t slot);
 status_t rig_copy(rig_user_t *user, uint32_t context, uint64_t to, uint64_t from, uint64_t bytes,
                   uint32_t done, uint64_t point);
 uint64_t rig_now_ns(void);

@@ -156,6 +156,22 @@ static void fixed_is_never_more(void **state) {
     rig_close(&rig);
 }
 
+// What the burst context got while the other one waited for a job of next to nothing. False: it
+// cannot be said, since this thread waited for a processor before it had submitted the job or after
+// that had ended, and the card went on meanwhile.
+static bool yield_once(rig_t *rig, const worker_t *burst, worker_t *fixed, uint64_t *out_waited) {
+    until_busy(rig, rig_telemetry(rig).busy_cycles[0], 3000000);
+    uint64_t before = cycles_of(burst), began = rig_now_ns();
+    uint32_t slot;
+    rig_job_t job = {.count = 10, .done = fixed->done, .point = ++fixed->submitted, .timed = true};
+    assert_int_equal(rig_submit(fixed->user, fixed->context, &job, &slot), STATUS_OK);
+    uint64_t submitted = rig_now_ns();
+    assert_int_equal(rig_wait(fixed->user, fixed->done, fixed->submitted, RIG_WAIT_NS), STATUS_OK);
+    *out_waited = cycles_of(burst) - before;
+    uint64_t lost = submitted - began + (rig_now_ns() - rig_ended_ns(fixed->user, slot));
+    return lost < 1000000;
+}
+
 // A borrower gives way at once: the entitled one waits less than 10 M cycles of card time.
 static void burst_yields(void **state) {
     (void)state;
@@ -166,17 +182,15 @@ static void burst_yields(void **state) {
     worker_t burst = worker(&user, ACCEL_CLASS_BURST, 10);
     worker_t fixed = worker(&user, ACCEL_CLASS_FIXED, 50);
     rig_job_t long_job = {
-        .count = RIG_MCYCLES(2000), .done = burst.done, .point = ++burst.submitted};
+        .count = RIG_MCYCLES(1000000), .done = burst.done, .point = ++burst.submitted};
     assert_int_equal(rig_submit(&user, burst.context, &long_job, NULL), STATUS_OK);
-    uint64_t worst = 0;
-    for (int i = 0; i < 20; i++) {
-        until_busy(&rig, rig_telemetry(&rig).busy_cycles[0], 3000000);
-        uint64_t before = cycles_of(&burst);
-        rig_job_t short_job = {.count = 10, .done = fixed.done, .point = ++fixed.submitted};
-        assert_int_equal(rig_submit(&user, fixed.context, &short_job, NULL), STATUS_OK);
-        assert_int_equal(rig_wait(&user, fixed.done, fixed.submitted, RIG_WAIT_NS), STATUS_OK);
-        uint64_t waited = cycles_of(&burst) - before;
+    uint64_t worst = 0, waited;
+    for (int n = 0, tries = 0; n < 20; tries++) {
+        assert_true(tries < 2000);
+        if (!yield_once(&rig, &burst, &fixed, &waited))
+            continue;
         worst = waited > worst ? waited : worst;
+        n++;
     }
     print_message("  burst kept the node for at most %llu cycles\n", (unsigned long long)worst);
     assert_true(worst <= 10000000);
