@@ -315,9 +315,9 @@ static void run_looper(fixture_t *f, int tell) {
     if (!side_open(&side, &f->served, f->program, NULL))
         _exit(1);
     off_t at = (off_t)(uintptr_t)&side_area(&side)->result[0];
-    if (write(tell, &at, sizeof at) == sizeof at)
-        (void)side_run(&side, WORK_LOOP, 0);
-    _exit(1);
+    if (write(tell, &at, sizeof at) != sizeof at)
+        _exit(1);
+    _exit((int)side_run(&side, WORK_LOOP, 0));
 }
 
 static looper_t looper_start(fixture_t *f) {
@@ -374,6 +374,24 @@ static void a_client_killed_in_an_endless_loop(void **state) {
     accel_manager_close(count.manager);
 }
 
+// Its client is told, and it ends as if nobody were there.
+static void a_daemon_ends_under_an_endless_program(void **state) {
+    fixture_t *f = *state;
+    int status = -1;
+    assert_true(bystander_end(&f->bystander));
+    side_close(&f->side);
+    looper_t looper = looper_start(f);
+    assert_true(eventually(looper_went_on, &looper));
+    assert_true(eventually(looper_went_on, &looper));
+    served_stop(&f->served); // checks that it ends with 0
+    assert_int_equal(waitpid(looper.pid, &status, 0), looper.pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), ACCEL_DEVICE_LOST);
+    close(looper.memory);
+    accel_program_close(f->program);
+    assert_int_equal(set_up(state), 0); // for tear_down
+}
+
 // --- Again and again ---
 
 // What hangs a simulated card is a planted fault: while only the offender's work is on it. The work
@@ -415,11 +433,17 @@ int main(int argc, char **argv) {
 #define TEST(test)                                                                                 \
     { #test, test, set_up, tear_down, &fixture }
     const struct CMUnitTest tests[] = {
-        TEST(wild_stores_and_wild_dma),           TEST(addresses_of_another_context),
-        TEST(local_memory_of_another_core),       TEST(self_modified_code),
-        TEST(endless_loops_and_lonely_barriers),  TEST(nothing_is_left_in_local_memory),
-        TEST(stale_translations_of_card_memory),  TEST(stale_translations_of_host_memory),
-        TEST(buffers_destroyed_while_in_use),     TEST(a_client_killed_in_an_endless_loop),
+        TEST(wild_stores_and_wild_dma),
+        TEST(addresses_of_another_context),
+        TEST(local_memory_of_another_core),
+        TEST(self_modified_code),
+        TEST(endless_loops_and_lonely_barriers),
+        TEST(nothing_is_left_in_local_memory),
+        TEST(stale_translations_of_card_memory),
+        TEST(stale_translations_of_host_memory),
+        TEST(buffers_destroyed_while_in_use),
+        TEST(a_client_killed_in_an_endless_loop),
+        TEST(a_daemon_ends_under_an_endless_program),
         TEST(who_hangs_the_card_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
