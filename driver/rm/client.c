@@ -4,18 +4,25 @@
 
 #include "support/mem.h"
 
-#define MAX_HANDLES (1u << 20)
+#define MAX_HANDLES (1u << 18)
+_Static_assert(RM_CLIENT_VMS + RM_CLIENT_CONTEXTS + RM_CLIENT_BOS + RM_CLIENT_SYNCS <= MAX_HANDLES,
+               "handles of all that a client may have");
 
 // --- Life ---
 
-static void client_enlist(rm_card_t *card, rm_client_t *client) {
+// False: there are as many as may be.
+static bool client_enlist(rm_card_t *card, rm_client_t *client) {
     rm_spin(card);
-    client->id = ++card->last_client;
-    client->generation = card->generation;
-    card->n_clients++;
-    list_push_back(&card->clients, &client->link);
-    rm_watch_open(card);
+    bool ok = card->n_clients < RM_CLIENTS;
+    if (ok) {
+        client->id = ++card->last_client;
+        client->generation = card->generation;
+        card->n_clients++;
+        list_push_back(&card->clients, &client->link);
+        rm_watch_open(card);
+    }
     rm_unspin(card);
+    return ok;
 }
 
 static status_t client_open(rm_card_t *card, const rm_client_options_t *options,
@@ -35,7 +42,11 @@ static status_t client_open(rm_card_t *card, const rm_client_options_t *options,
         return status;
     }
     rm_watch_check(card); // whoever opens a card that is away has nothing to lose
-    client_enlist(card, client);
+    if (!client_enlist(card, client)) {
+        card->port->ops->mutex_deinit(card->port, &client->mutex);
+        rm_free(card, client, sizeof *client);
+        return STATUS_LIMIT;
+    }
     *out_client = client;
     return STATUS_OK;
 }
@@ -105,12 +116,12 @@ void rm_client_close(rm_client_t *client) {
 
 // Under the client mutex: a free entry, growing the table if there is none.
 static status_t find_entry(rm_client_t *client, uint32_t *out_index) {
-    for (uint32_t i = 0; i < client->capacity; i++) {
-        if (client->objects[i] == NULL) {
-            *out_index = i;
-            return STATUS_OK;
-        }
-    }
+    uint32_t i = client->free_from;
+    while (i < client->capacity && client->objects[i] != NULL)
+        i++;
+    *out_index = client->free_from = i;
+    if (i < client->capacity)
+        return STATUS_OK;
     uint32_t capacity = client->capacity == 0 ? 32 : client->capacity * 2;
     if (capacity > MAX_HANDLES)
         return STATUS_LIMIT;
@@ -120,7 +131,6 @@ static status_t find_entry(rm_client_t *client, uint32_t *out_index) {
     if (client->capacity > 0)
         memcpy(objects, client->objects, client->capacity * sizeof(*objects));
     rm_free(client->card, client->objects, client->capacity * sizeof(*objects));
-    *out_index = client->capacity;
     client->objects = objects;
     client->capacity = capacity;
     return STATUS_OK;
@@ -128,13 +138,20 @@ static status_t find_entry(rm_client_t *client, uint32_t *out_index) {
 
 status_t rm_client_add(rm_client_t *client, rm_object_t *object, rm_kind_t kind,
                        uint32_t *out_handle) {
+    static const uint32_t limits[RM_KIND_COUNT] = {[RM_VM] = RM_CLIENT_VMS,
+                                                   [RM_CTX] = RM_CLIENT_CONTEXTS,
+                                                   [RM_BO] = RM_CLIENT_BOS,
+                                                   [RM_SYNC] = RM_CLIENT_SYNCS};
     uint32_t index = 0;
     object->kind = kind;
     object->users = 1;
     rm_lock(client->card, &client->mutex);
-    status_t status = find_entry(client, &index);
-    if (status == STATUS_OK)
+    status_t status =
+        client->n_objects[kind] < limits[kind] ? find_entry(client, &index) : STATUS_LIMIT;
+    if (status == STATUS_OK) {
         client->objects[index] = object;
+        client->n_objects[kind]++;
+    }
     rm_unlock(client->card, &client->mutex);
     *out_handle = status == STATUS_OK ? index + 1 : 0;
     return status;
@@ -146,6 +163,14 @@ static rm_object_t *lookup(const rm_client_t *client, uint32_t handle, rm_kind_t
         return NULL;
     rm_object_t *object = client->objects[handle - 1];
     return object != NULL && object->kind == kind ? object : NULL;
+}
+
+// Under the client mutex.
+static void leave(rm_client_t *client, uint32_t index) {
+    client->n_objects[client->objects[index]->kind]--;
+    client->objects[index] = NULL;
+    if (index < client->free_from)
+        client->free_from = index;
 }
 
 void *rm_client_get(rm_client_t *client, uint32_t handle, rm_kind_t kind) {
@@ -169,7 +194,7 @@ status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
     else if (LOAD_ACQUIRE(&object->users) != 1)
         status = STATUS_BUSY;
     else
-        client->objects[handle - 1] = NULL;
+        leave(client, handle - 1);
     rm_unlock(client->card, &client->mutex);
     *out_object = object;
     return status;

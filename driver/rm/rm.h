@@ -65,7 +65,8 @@ typedef struct rm_client_options {
 void rm_card_pump(rm_card_t *card);
 
 // [P] Handles belong to one client. Closing waits for the client's work in flight, cancels what has
-// not begun, and frees all that it made. `options` may be NULL: an administrator without limits.
+// not begun, and frees all that it made. `options` may be NULL: an administrator without limits of
+// memory. STATUS_LIMIT: there are as many clients as may be.
 WARN_UNUSED status_t rm_client_open(rm_card_t *card, const rm_client_options_t *options,
                                     rm_client_t **out_client);
 void rm_client_close(rm_client_t *client);

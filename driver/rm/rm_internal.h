@@ -13,6 +13,7 @@
 // --- Objects ---
 
 typedef enum rm_kind { RM_VM = 1, RM_CTX, RM_BO, RM_SYNC } rm_kind_t;
+#define RM_KIND_COUNT (RM_SYNC + 1)
 
 // `users`: the handle itself, each request in progress, and whatever else refers to the object
 // (atomic). An object is destroyed only when the handle is its last user.
@@ -30,6 +31,8 @@ struct rm_client {
     port_mutex_t mutex; // handles
     rm_object_t **objects;
     uint32_t capacity;
+    uint32_t free_from; // no entry before it is free
+    uint32_t n_objects[RM_KIND_COUNT];
     uint64_t seq;       // atomic
     uint32_t abandoned; // atomic: nobody is there any more who would wait
     // Under the spin.
@@ -202,14 +205,22 @@ typedef struct rm_context {
 
 // --- The card ---
 
-#define RM_FLIGHT 128u // packets in flight a node; below hw's credit
-#define RM_ASIDS  0xffffu
-#define RM_EVENTS 1024u
+#define RM_FLIGHT  128u // packets in flight a node; below hw's credit
+#define RM_ASIDS   0xffffu
+#define RM_EVENTS  1024u
+#define RM_CLIENTS 4096u
 // Jobs queued and in flight: of one client, and so many that it may have whatever the others have;
 // more than those only as long as there are fewer than RM_JOBS in all.
 #define RM_CLIENT_JOBS      1024u
 #define RM_CLIENT_SURE_JOBS 64u
 #define RM_JOBS             131072u
+
+// Of one client, so that none takes the others' places. Each of RM_CLIENTS gets its address spaces;
+// the rest is bounded by what it is charged, and here by what the driver pays.
+#define RM_CLIENT_VMS      ((RM_ASIDS - 1u) / RM_CLIENTS)
+#define RM_CLIENT_CONTEXTS 1024u
+#define RM_CLIENT_BOS      65536u
+#define RM_CLIENT_SYNCS    65536u
 
 typedef struct rm_node {
     // Under the spin.
@@ -375,6 +386,7 @@ WARN_UNUSED status_t rm_life_order(rm_card_t *card, rm_order_t order);
 
 // --- client.c ---
 
+// STATUS_LIMIT: it has as many of the kind as it may have.
 WARN_UNUSED status_t rm_client_add(rm_client_t *client, rm_object_t *object, rm_kind_t kind,
                                    uint32_t *out_handle);
 // With one more user, or NULL.

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "driver/rm/rm_internal.h"
 #include "tests/driver/rig.h"
 
 typedef struct fixture {
@@ -65,6 +66,51 @@ static void limits_are_hard(void **state) {
     assert_int_equal(ASK(client, context, CTX_CREATE), STATUS_LIMIT);
     rm_client_close(client);
     free(memory);
+}
+
+// None takes what others need.
+static void objects_are_counted(void **state) {
+    fixture_t *f = *state;
+    rm_client_t *client = client_open(f, 0, 0), *other = client_open(f, 0, 0);
+    accel_req_handle_t vm = {0}, more = {0};
+    for (uint32_t i = 0; i < RM_CLIENT_VMS; i++)
+        assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    assert_int_equal(ASK(client, more, VM_CREATE), STATUS_LIMIT);
+    assert_int_equal(ASK(other, more, VM_CREATE), STATUS_OK);
+    assert_int_equal(destroy(client, ACCEL_REQ_VM_DESTROY, vm.handle), STATUS_OK);
+    assert_int_equal(ASK(client, vm, VM_CREATE), STATUS_OK);
+    accel_req_sync_t sync = {0};
+    for (uint32_t i = 0; i < RM_CLIENT_SYNCS; i++)
+        assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_OK);
+    assert_int_equal(sync.handle, RM_CLIENT_VMS + RM_CLIENT_SYNCS);
+    accel_req_bo_create_t bo;
+    assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_LIMIT);
+    assert_int_equal(bo_create(client, 4096, 0, &bo), STATUS_OK);
+    // Handles that are free are given again, the lowest first.
+    assert_int_equal(destroy(client, ACCEL_REQ_SYNC_DESTROY, 500), STATUS_OK);
+    assert_int_equal(destroy(client, ACCEL_REQ_SYNC_DESTROY, 400), STATUS_OK);
+    assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_OK);
+    assert_int_equal(sync.handle, 400);
+    assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_OK);
+    assert_int_equal(sync.handle, 500);
+    assert_int_equal(ASK(client, sync, SYNC_CREATE), STATUS_LIMIT);
+    rm_client_close(client);
+    rm_client_close(other);
+}
+
+static void clients_are_counted(void **state) {
+    fixture_t *f = *state;
+    uint32_t n = rig_telemetry(&f->rig).clients;
+    rm_client_t **clients = calloc(RM_CLIENTS, sizeof(*clients)), *more;
+    assert_non_null(clients);
+    for (uint32_t i = n; i < RM_CLIENTS; i++)
+        assert_int_equal(rm_client_open(f->rig.rm, NULL, &clients[i]), STATUS_OK);
+    assert_int_equal(rm_client_open(f->rig.rm, NULL, &more), STATUS_LIMIT);
+    for (uint32_t i = 0; i < RM_CLIENTS; i++)
+        rm_client_close(clients[i]);
+    assert_int_equal(rm_client_open(f->rig.rm, NULL, &more), STATUS_OK);
+    rm_client_close(more);
+    free(clients);
 }
 
 static void clients_are_listed(void **state) {
@@ -320,6 +366,8 @@ static void requests_may_change_meanwhile(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(limits_are_hard),
+        TEST(objects_are_counted),
+        TEST(clients_are_counted),
         TEST(clients_are_listed),
         TEST(host_buffers_are_seen_by_both),
         TEST(buffers_are_shared),
