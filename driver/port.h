@@ -59,16 +59,15 @@ typedef struct port_irq {
     void *user;
 } port_irq_t;
 
-// What happened, for the system's log: an id and three numbers, no text in the core.
+// What happened, for the system's log: an id and three numbers, no text in the core. Numbers are
+// never given again (5 was).
 typedef enum port_log {
     PORT_LOG_STARTED = 1, // version, cores, card memory in MiB
     PORT_LOG_REFUSED = 2, // register, value, value expected
     PORT_LOG_FAULT = 3,   // cause, node, fence
     PORT_LOG_ERROR = 4,   // ERROR register, ERROR_COUNT, FAULT_DROPPED
-    PORT_LOG_LOST_BYTES =
-        5,              // memory given up since the card could not scrub it: address, bytes, status
-    PORT_LOG_RESET = 6, // 0 node or 1 card, node, status
-    PORT_LOG_HANG = 7,  // node, fence, 0 no answer to a preemption or 1 deadline
+    PORT_LOG_RESET = 6,   // 0 node or 1 card, node, status
+    PORT_LOG_HANG = 7,    // node, fence, 0 no answer to a preemption or 1 deadline
     PORT_LOG_RETIRED = 8, // page of card memory given up after an error: address
     PORT_LOG_GONE = 9,    // the card no longer answers
     PORT_LOG_BANNED = 10, // a client: its id, process

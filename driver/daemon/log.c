@@ -148,10 +148,6 @@ void daemon_log_port(daemon_log_t *log, uint32_t card, port_log_t id, uint64_t a
     case PORT_LOG_ERROR:
         log_error(log, card, a, b, c);
         return;
-    case PORT_LOG_LOST_BYTES:
-        daemon_log(log, "card %u: gives up %" PRIu64 " bytes of memory at 0x%" PRIx64 ": %s", card,
-                   b, a, status_text((status_t)c));
-        return;
     case PORT_LOG_RESET:
         daemon_log(log, "card %u: %s was reset: %s", card, a == 0 ? node_text(b) : "the card",
                    c == STATUS_OK ? "done" : status_text((status_t)c));
