@@ -261,7 +261,8 @@ void hw_node_settle(hw_device_t *device, uint32_t number) {
         heads[r] = read_head(device, number, r);
     uint32_t state = hw_reg_read(device, ISA_NODE_REG_AT(number, STATE));
     uint32_t comp_tail = hw_reg_read(device, ISA_NODE_REG_AT(number, COMP_TAIL));
-    if (hw_is_gone(device))
+    // A node that is off says nothing of what it has now: a reset is about to turn it on.
+    if (hw_is_gone(device) || state == ISA_NODE_STATE_OFF || state == ISA_NODE_STATE_RESETTING)
         return;
     skip_missing(device, number, comp_tail);
     for (uint32_t r = 0; r < ISA_RING_COUNT; r++) {

@@ -125,6 +125,7 @@ static void clear_node(hw_device_t *device, uint32_t number) {
            HW_COMP_ENTRIES * sizeof(isa_completion_t));
     node->comp_head = node->skipped = 0;
     node->in_doubt = false;
+    node->stop_token = 0;
     STORE_RELEASE(&node->token, 0u);
     hw_unlock(device, &device->irq_spin);
     hw_unlock(device, &node->spin);

@@ -143,6 +143,10 @@ void hw_kick(hw_device_t *device, uint32_t node, uint32_t ring);
 // not kicked comes back too. Never fails and never waits: a node that does not answer is the
 // owner's to reset. Locks: none held.
 void hw_preempt(hw_device_t *device, uint32_t node, uint32_t token);
+// The same in two halves, as hw_submit and hw_kick: the first decides (any lock of the owner's may
+// be held), the second tells the card (none). A reset that comes between them takes it back.
+void hw_preempt_ask(hw_device_t *device, uint32_t node, uint32_t token);
+void hw_preempt_kick(hw_device_t *device, uint32_t node);
 
 // --- reset.c ---
 

@@ -42,7 +42,8 @@ typedef struct hw_ring {
 typedef struct hw_node {
     port_spin_t spin; // node spin: tails
     hw_ring_t rings[ISA_RING_COUNT];
-    uint32_t ringing; // threads between their decision to ring and the end of the doorbell write
+    uint32_t ringing;    // threads between their decision to ring and the end of the doorbell write
+    uint32_t stop_token; // under the node spin: a preemption that the card was not told of, or 0
 
     // Under the irq spin; `token` is also written before the card knows of it.
     const uint64_t *comps; // HW_COMP_ENTRIES entries of 4 words
@@ -115,7 +116,7 @@ bool hw_disable(hw_device_t *device);
 
 // --- ring.c ---
 
-// [P] No doorbell begins any more, until the node is enabled again.
+// [P] No doorbell and no preemption begins any more, until the node is enabled again.
 void hw_node_close(hw_device_t *device, uint32_t node);
 // [P] Waits for those that began before; false: one does not return.
 bool hw_node_quiet(hw_device_t *device, uint32_t node);

@@ -70,6 +70,7 @@ void hw_node_close(hw_device_t *device, uint32_t number) {
     hw_lock(device, &node->spin);
     for (uint32_t r = 0; r < ISA_RING_COUNT; r++)
         node->rings[r].is_closed = true;
+    node->stop_token = 0;
     hw_unlock(device, &node->spin);
 }
 

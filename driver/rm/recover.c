@@ -8,7 +8,9 @@
 #define MAX_TRIES    3u // resets that a packet may see at the head of a ring which the card denies
 
 // Those inside leave soon, but for one who works in the doorbell of a simulated card: the reset is
-// what ends his work.
+// what ends his work. And a thread that gets no processor is not waited for: whatever it decides
+// later it decides under the spin, where it sees `recovering`, and what it decided before (to ring,
+// to stop a node) hw drops when it resets the node.
 bool rm_recover_close(rm_card_t *card) {
     (void)ATOMIC_OR(&card->gate, RM_GATE_CLOSED);
     for (uint32_t us = 0; us < GATE_WAIT_US; us += GATE_STEP_US) {
@@ -21,9 +23,9 @@ bool rm_recover_close(rm_card_t *card) {
 
 void rm_recover_open(rm_card_t *card) { (void)ATOMIC_SUB(&card->gate, RM_GATE_CLOSED); }
 
-static void set_recovering(rm_card_t *card, bool recovering) {
+static void set_recovering(rm_card_t *card) {
     rm_spin(card);
-    card->recovering = recovering;
+    card->recovering = true;
     rm_unspin(card);
 }
 
@@ -63,18 +65,19 @@ static void replay(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t 
 
 status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
     uint64_t aborted = 0;
+    set_recovering(card);
     (void)rm_recover_close(card);
-    set_recovering(card, true);
     status_t status = hw_reset_node(card->hw, number, &aborted);
     rm_spin(card);
     rm_event(card, ACCEL_EVENT_NODE_RESET, number, NULL, (uint32_t)status, 0, 0);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         replay(card, number, aborted, reason);
-    card->recovering = false;
+        card->recovering = false;
+    }
     rm_unspin(card);
-    rm_recover_open(card);
     if (status != STATUS_OK)
-        return rm_recover_card(card, ACCEL_LOST_RESET);
+        return rm_recover_card(card, ACCEL_LOST_RESET); // with the gate closed
+    rm_recover_open(card);
     card->port->ops->event_set(card->port, &card->progress);
     rm_sched_nudge(card);
     return STATUS_OK;
@@ -116,9 +119,9 @@ static void set_up_again(rm_card_t *card) {
 
 // A client that is opened while the card is lost or being reset has nothing to lose: it goes on.
 status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
+    set_recovering(card);
     (void)rm_recover_close(card);
     rm_spin(card);
-    card->recovering = true;
     bool is_news = go_away(card);
     rm_unspin(card);
     // Who waits learns it before the reset ends.

@@ -292,7 +292,10 @@ struct rm_card {
     rm_node_t nodes[ISA_NODE_COUNT];
     uint64_t generation; // atomic; moves when all clients become lost
     uint32_t absent;     // atomic; the card does not answer, or is being reset
-    bool recovering, hot, overheated, injecting;
+    // Who was inside the gate when it closed may come to hand something over only now: while
+    // `recovering` nothing is.
+    bool recovering;
+    bool hot, overheated, injecting;
     bool distrusted;    // may use translations that are no more: reset it
     bool frozen;        // nothing is handed over
     uint32_t suspended; // atomic; the gate is closed until the card is resumed

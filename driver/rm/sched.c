@@ -416,8 +416,7 @@ void rm_sched_end_all(rm_card_t *card) {
 
 // What is to be done without the spin.
 typedef struct plan {
-    uint32_t kicks, stops, arms; // masks of nodes
-    uint32_t tokens[ISA_NODE_COUNT];
+    uint32_t kicks, stops, arms;     // masks of nodes
     uint64_t fences[ISA_NODE_COUNT]; // to be armed for
     uint64_t late[ISA_NODE_COUNT];   // of a job that passed its deadline, or 0
     bool ended;                      // jobs ended
@@ -437,8 +436,9 @@ static rm_ready_t points_reached(const rm_job_t *job) {
 rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job) {
     const rm_context_t *context = job->context;
     const rm_node_t *node = &card->nodes[job->node];
-    if (LOAD_ACQUIRE(&card->absent) != 0 || card->frozen || node->token != 0 || node->stop ||
-        rm_in_flight(node) >= RM_FLIGHT || hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
+    if (LOAD_ACQUIRE(&card->absent) != 0 || card->recovering || card->frozen || node->token != 0 ||
+        node->stop || rm_in_flight(node) >= RM_FLIGHT ||
+        hw_credit(card->hw, job->node, ISA_RING_NORMAL) == 0)
         return RM_NOT_YET;
     if (context == NULL)
         return RM_READY;
@@ -503,7 +503,7 @@ static bool can_preempt(const rm_card_t *card) {
 static void ask_back(rm_card_t *card, uint32_t number, plan_t *plan) {
     rm_node_t *node = &card->nodes[number];
     node->stop = false;
-    if (rm_in_flight(node) == 0 || !can_preempt(card) || node->token != 0)
+    if (rm_in_flight(node) == 0 || !can_preempt(card) || node->token != 0 || card->recovering)
         return;
     if (++node->last_token == 0)
         node->last_token = 1;
@@ -511,7 +511,7 @@ static void ask_back(rm_card_t *card, uint32_t number, plan_t *plan) {
     node->asked_ns = rm_watched_now(card);
     node->held_looks = 0;
     plan->stops |= 1u << number;
-    plan->tokens[number] = node->token;
+    hw_preempt_ask(card->hw, number, node->token);
     rm_watch_at(card, rm_watch_time(card, node->asked_ns + card->options.answer_ns));
 }
 
@@ -589,7 +589,7 @@ static void act(rm_card_t *card, const plan_t *plan) {
         if ((plan->kicks >> i & 1) != 0)
             hw_kick(card->hw, i, ISA_RING_NORMAL);
         if ((plan->stops >> i & 1) != 0)
-            hw_preempt(card->hw, i, plan->tokens[i]);
+            hw_preempt_kick(card->hw, i);
         if ((plan->arms >> i & 1) != 0)
             hw_arm(card->hw, i, ISA_RING_NORMAL, plan->fences[i]);
     }

@@ -59,6 +59,8 @@ static void count_late(void *user, port_log_t id, uint64_t a, uint64_t b, uint64
     (void)a, (void)b;
     if (id == PORT_LOG_HANG && c == 1)
         (void)ATOMIC_ADD(&rig->n_late, 1u);
+    if (rig->on_log != NULL)
+        rig->on_log(rig->on_log_user, id);
 }
 
 static void open_card(rig_t *rig, bool posted, sim_mode_t mode) {

@@ -37,6 +37,9 @@ typedef struct rig {
     rm_client_t *admin;
     uint32_t n_late; // logs of PORT_LOG_HANG past a deadline; written by any thread
     uint32_t held;   // atomic; RIG_READS, RIG_WRITES: the card's thread stays in such an access
+    // Optional: called with each log, in the thread that logs.
+    void (*on_log)(void *user, port_log_t id);
+    void *on_log_user;
 } rig_t;
 
 #define RIG_READS  1u

@@ -2,6 +2,7 @@
 // Resets, cards that go away and come back, and pages that go bad.
 #include <pthread.h>
 
+#include "driver/rm/rm_internal.h"
 #include "tests/driver/rig.h"
 
 // Short, but long for a thread that waits for a processor.
@@ -178,6 +179,82 @@ static void goes_and_returns(fixture_t *f, uint32_t how) {
 static void lost_links_come_back(void **state) { goes_and_returns(*state, ISA_INJECT_LINK_LOSS); }
 static void another_card_is_put_in(void **state) { goes_and_returns(*state, ISA_INJECT_REMOVE); }
 
+// --- What comes in the middle of a node's reset ---
+
+// A thread that gets no processor between its entry at the gate and the scheduler's spin, until the
+// node is on again; and a submission that comes meanwhile.
+typedef struct straggler {
+    port_ops_t ops; // of the rig's port, but for spin_lock
+    const port_ops_t *under;
+    rig_t *rig;
+    rig_user_t *user;
+    pthread_t thread;
+    uint32_t context, done, slot;
+    uint32_t phase; // atomic; STRAGGLER_*
+} straggler_t;
+enum { STRAGGLER_COMES = 1, STRAGGLER_INSIDE, STRAGGLER_GOES_ON, STRAGGLER_LEFT };
+
+static void wait_for_phase(const straggler_t *s, uint32_t phase) {
+    uint64_t end = rig_now_ns() + RIG_WAIT_NS;
+    while (LOAD_ACQUIRE(&s->phase) < phase && rig_now_ns() < end)
+        rig_pause();
+}
+
+static void late_lock(port_t *port, port_spin_t *spin) {
+    straggler_t *s = CONTAINER_OF(port->ops, straggler_t, ops);
+    if (LOAD_ACQUIRE(&s->phase) == STRAGGLER_COMES && pthread_equal(pthread_self(), s->thread) &&
+        spin == &s->rig->rm->sched) {
+        STORE_RELEASE(&s->phase, (uint32_t)STRAGGLER_INSIDE);
+        wait_for_phase(s, STRAGGLER_GOES_ON);
+    }
+    s->under->spin_lock(port, spin);
+}
+
+static void *pump_late(void *argument) {
+    straggler_t *s = argument;
+    accel_req_sync_t query = {.handle = s->done};
+    s->thread = pthread_self();
+    STORE_RELEASE(&s->phase, (uint32_t)STRAGGLER_COMES);
+    assert_int_equal(ASK(s->user->client, query, SYNC_QUERY), STATUS_OK);
+    STORE_RELEASE(&s->phase, (uint32_t)STRAGGLER_LEFT);
+    return NULL;
+}
+
+static void submit_in_reset(void *user, port_log_t id) {
+    straggler_t *s = user;
+    rig_job_t work = {.count = 100, .done = s->done, .point = 1};
+    if (id != PORT_LOG_RESET || LOAD_ACQUIRE(&s->phase) != STRAGGLER_INSIDE)
+        return;
+    assert_int_equal(rig_submit(s->user, s->context, &work, &s->slot), STATUS_OK);
+    STORE_RELEASE(&s->phase, (uint32_t)STRAGGLER_GOES_ON);
+    wait_for_phase(s, STRAGGLER_LEFT);
+}
+
+static void who_comes_late_submits_nothing_twice(void **state) {
+    fixture_t *f = *state;
+    straggler_t *s = calloc(1, sizeof *s);
+    port_t *port = port_user_base(f->rig.port);
+    pthread_t thread;
+    assert_non_null(s);
+    *s = (straggler_t){.ops = *port->ops, .under = port->ops, .rig = &f->rig, .user = &f->user};
+    s->context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    s->done = rig_sync(&f->user);
+    s->ops.spin_lock = late_lock;
+    port->ops = &s->ops;
+    f->rig.on_log_user = s;
+    f->rig.on_log = submit_in_reset;
+    assert_int_equal(pthread_create(&thread, NULL, pump_late, s), 0);
+    RIG_UNTIL(LOAD_ACQUIRE(&s->phase) == STRAGGLER_INSIDE);
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, ISA_NODE_COMPUTE), STATUS_OK);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(rig_wait(&f->user, s->done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(run_one(&f->user, s->context, s->done, 2), STATUS_OK);
+    assert_int_equal(rig_count(&f->user, s->slot), 1);
+    f->rig.on_log = NULL;
+    port->ops = s->under;
+    free(s);
+}
+
 // --- Pages ---
 
 // The page of the buffer at its context's VA, made bad; whose context pays?
@@ -234,6 +311,7 @@ int main(void) {
         TEST(who_comes_in_a_reset_goes_on),
         TEST(lost_links_come_back),
         TEST(another_card_is_put_in),
+        TEST(who_comes_late_submits_nothing_twice),
         TEST(bad_pages_are_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

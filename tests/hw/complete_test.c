@@ -287,6 +287,23 @@ static void nonsense_in_registers_settles_nothing(void **state) {
     (void)mock_expect(mock, HW_NOTICE_DONE, 2);
 }
 
+// Its count of entries is of before: a reset is about to turn it on.
+static void node_that_is_off_settles_nothing(void **state) {
+    mock_t *mock = *state;
+    *mock_reg(mock, ISA_NODE_REG_AT(0, STATE)) = ISA_NODE_STATE_OFF;
+    *mock_reg(mock, ISA_NODE_REG_AT(0, COMP_TAIL)) = 5;
+    *mock_reg(mock, ISA_REG_ERROR) = ISA_ERROR_DMA;
+    hw_dpc(mock->hw);
+    (void)mock_expect(mock, HW_NOTICE_ALARM, 0);
+    mock_expect_none(mock);
+    *mock_reg(mock, ISA_NODE_REG_AT(0, STATE)) = ISA_NODE_STATE_IDLE;
+    *mock_reg(mock, ISA_NODE_REG_AT(0, COMP_TAIL)) = 0;
+    submit(mock, 0, NORMAL, 1, 1);
+    mock_complete(mock, 0, NORMAL, ISA_COMP_DONE, 0, 0);
+    hw_poll(mock->hw);
+    (void)mock_expect(mock, HW_NOTICE_DONE, 1);
+}
+
 static void packets_without_entries_are_passed_silently(void **state) {
     mock_t *mock = *state;
     mock_submit_quiet(mock, 1, NORMAL, 1);
@@ -434,6 +451,7 @@ int main(void) {
         TEST(entry_out_of_nothing_harms_nobody),
         TEST(entry_that_was_refused),
         TEST(nonsense_in_registers_settles_nothing),
+        TEST(node_that_is_off_settles_nothing),
         TEST(packets_without_entries_are_passed_silently),
         TEST(slot_that_was_not_read),
         TEST(records_of_two_nodes_are_told_apart),

@@ -239,6 +239,27 @@ static void reset_ends_a_stop_that_was_not_answered(void **state) {
     (void)mock_expect(mock, HW_NOTICE_CORRUPT, 0);
 }
 
+// One thread decides to stop the node, another resets it before the first tells the card.
+static void reset_takes_back_a_stop_that_was_not_told(void **state) {
+    mock_t *mock = *state;
+    uint64_t aborted;
+    mock->answers_stops = false;
+    submit(mock, 0, NORMAL, 1, 1);
+    hw_preempt_ask(mock->hw, 0, 11);
+    assert_int_equal(hw_reset_node(mock->hw, 0, &aborted), STATUS_OK);
+    submit(mock, 0, NORMAL, 2, 1);
+    hw_preempt_kick(mock->hw, 0); // too late
+    assert_int_equal(mock->n_preempts, 0);
+    assert_int_equal(hw_credit(mock->hw, 0, NORMAL), 255);
+    hw_preempt_ask(mock->hw, 0, 12);
+    hw_preempt_kick(mock->hw, 0);
+    hw_preempt_kick(mock->hw, 0);
+    assert_int_equal(mock->n_preempts, 1);
+    mock_stopped(mock, 0, 12, false);
+    hw_poll(mock->hw);
+    (void)mock_expect(mock, HW_NOTICE_PREEMPTED, 0);
+}
+
 static void node_that_does_not_come_back(void **state) {
     mock_t *mock = *state;
     uint64_t aborted;
@@ -489,6 +510,7 @@ int main(void) {
         TEST(aborted_fence_is_one_that_is_held),
         TEST(reset_asks_what_was_done_without_an_entry),
         TEST(reset_ends_a_stop_that_was_not_answered),
+        TEST(reset_takes_back_a_stop_that_was_not_told),
         TEST(node_that_does_not_come_back),
         TEST(card_without_resets),
         TEST(reset_of_the_card_starts_it_again),
