@@ -46,16 +46,21 @@ static void store_put(rm_card_t *card, rm_store_t *store) {
         store_free(card, store);
 }
 
-port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset) {
+port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset,
+                        rm_cursor_t *cursor) {
     if (store->pin != NULL)
         return card->port->ops->host_run(card->port, store->pin, offset);
     if (store->host.cpu != NULL)
         return (port_run_t){store->host.address + offset, store->bytes - offset};
-    for (list_node_t *node = store->extents.next; node != &store->extents; node = node->next) {
-        const rm_extent_t *extent = LIST_OWNER(node, rm_extent_t, link);
-        if (offset < extent->bytes)
-            return (port_run_t){extent->address + offset, extent->bytes - offset};
-        offset -= extent->bytes;
+    if (cursor->extent == NULL)
+        cursor->extent = store->extents.next;
+    while (cursor->extent != &store->extents) {
+        const rm_extent_t *extent = CONTAINER_OF(cursor->extent, rm_extent_t, link);
+        uint64_t at = offset - cursor->begins;
+        if (at < extent->bytes)
+            return (port_run_t){extent->address + at, extent->bytes - at};
+        cursor->begins += extent->bytes;
+        cursor->extent = cursor->extent->next;
     }
     return (port_run_t){0, 0};
 }

@@ -81,11 +81,15 @@ static rm_extent_t *take_large(rm_card_t *card, uint64_t bytes) {
     return NULL;
 }
 
-static rm_extent_t *take_small(rm_card_t *card, uint64_t bytes) {
+// NULL: *out_largest is what the largest piece has, less than `bytes`; or no memory for the books.
+static rm_extent_t *take_small(rm_card_t *card, uint64_t bytes, uint64_t *out_largest) {
+    *out_largest = 0;
     for (list_node_t *node = card->free.prev; node != &card->free; node = node->prev) {
         rm_extent_t *extent = extent_of(node);
         if (bytes <= extent->bytes)
             return cut(card, extent, extent->address + extent->bytes - bytes, bytes);
+        if (extent->bytes > *out_largest)
+            *out_largest = extent->bytes;
     }
     return NULL;
 }
@@ -99,11 +103,14 @@ static rm_extent_t *take_any(rm_card_t *card, uint64_t bytes) {
     return cut(card, extent, extent->address, bytes < extent->bytes ? bytes : extent->bytes);
 }
 
+// While more is wanted than the largest piece has, none is looked for that would do: memory may lie
+// in very many crumbs, and others wait for the mutex.
 static status_t take(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
-    while (bytes > 0) {
-        rm_extent_t *piece = bytes >= ISA_PAGE_LARGE ? take_large(card, bytes) : NULL;
-        if (piece == NULL)
-            piece = take_small(card, bytes);
+    for (uint64_t largest = UINT64_MAX; bytes > 0;) {
+        bool may_fit = bytes <= largest;
+        rm_extent_t *piece = may_fit && bytes >= ISA_PAGE_LARGE ? take_large(card, bytes) : NULL;
+        if (piece == NULL && may_fit)
+            piece = take_small(card, bytes, &largest);
         if (piece == NULL)
             piece = take_any(card, bytes);
         if (piece == NULL)
@@ -114,9 +121,13 @@ static status_t take(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
     return STATUS_OK;
 }
 
-// Under the card mutex: back into the list, joined with its neighbours.
-static void give_back_piece(rm_card_t *card, rm_extent_t *extent) {
-    list_node_t *where = card->free.next;
+// Under the card mutex: back into the list, joined with its neighbours. Looks for its place from
+// `from` on, in the list or its head, and returns where it is now: pieces come in order mostly.
+static list_node_t *give_back_piece(rm_card_t *card, rm_extent_t *extent, list_node_t *from) {
+    list_node_t *where = from;
+    while (where != &card->free && extent_of(where)->address > extent->address)
+        where = where->prev;
+    where = where->next;
     while (where != &card->free && extent_of(where)->address < extent->address)
         where = where->next;
     list_insert_before(where, &extent->link);
@@ -130,7 +141,9 @@ static void give_back_piece(rm_card_t *card, rm_extent_t *extent) {
         extent_of(before)->address + extent_of(before)->bytes == extent->address) {
         extent_of(before)->bytes += extent->bytes;
         extent_free(card, extent);
+        return before;
     }
+    return &extent->link;
 }
 
 static bool holds(const rm_extent_t *extent, uint64_t address) {
@@ -138,34 +151,36 @@ static bool holds(const rm_extent_t *extent, uint64_t address) {
 }
 
 // Gives back what lies behind the page, and leaves `extent` what lies before it (perhaps nothing).
-static void cut_page(rm_card_t *card, rm_extent_t *extent, rm_retired_t *page) {
+static list_node_t *cut_page(rm_card_t *card, rm_extent_t *extent, rm_retired_t *page,
+                             list_node_t *from) {
     uint64_t end = extent->address + extent->bytes, behind = page->address + ISA_PAGE_BYTES;
     extent->bytes = page->address - extent->address;
     if (behind == end)
-        return;
+        return from;
     rm_extent_t *rest = page->spare;
     page->spare = NULL;
     rest->address = behind;
     rest->bytes = end - behind;
-    give_back_piece(card, rest);
+    return give_back_piece(card, rest, from);
 }
 
 // Without retired pages. From the highest on, since what lies behind a page is not looked at again.
-static void give_back(rm_card_t *card, rm_extent_t *extent) {
+static list_node_t *give_back(rm_card_t *card, rm_extent_t *extent, list_node_t *from) {
     for (list_node_t *node = card->retired.prev; node != &card->retired; node = node->prev) {
         rm_retired_t *page = LIST_OWNER(node, rm_retired_t, link);
         if (holds(extent, page->address))
-            cut_page(card, extent, page);
+            from = cut_page(card, extent, page, from);
     }
     if (extent->bytes != 0)
-        give_back_piece(card, extent);
-    else
-        extent_free(card, extent);
+        return give_back_piece(card, extent, from);
+    extent_free(card, extent);
+    return from;
 }
 
 static void give_back_all(rm_card_t *card, list_node_t *extents) {
+    list_node_t *from = &card->free;
     for (list_node_t *node; (node = list_pop_front(extents)) != NULL;)
-        give_back(card, extent_of(node));
+        from = give_back(card, extent_of(node), from);
 }
 
 status_t rm_mem_alloc(rm_card_t *card, uint64_t bytes, list_node_t *extents) {
@@ -229,7 +244,7 @@ bool rm_mem_retire(rm_card_t *card, rm_retired_t *page) {
             continue;
         list_remove(&extent->link);
         card->free_bytes -= extent->bytes;
-        give_back(card, extent);
+        (void)give_back(card, extent, &card->free);
         break;
     }
     return true;

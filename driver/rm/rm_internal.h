@@ -438,8 +438,14 @@ WARN_UNUSED status_t rm_bo_import(rm_client_t *client, accel_req_share_t *reques
 void rm_bo_destroy(rm_card_t *card, rm_bo_t *bo);
 // No client is in a request: pins and host memory are given back.
 void rm_bo_detach(rm_card_t *card);
-// The contiguous piece at `offset`.
-port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset);
+// Where a walk through a store is: begins as zeros.
+typedef struct rm_cursor {
+    const list_node_t *extent;
+    uint64_t begins; // its offset
+} rm_cursor_t;
+// The contiguous piece at `offset`, which never goes down in a walk.
+port_run_t rm_store_run(rm_card_t *card, const rm_store_t *store, uint64_t offset,
+                        rm_cursor_t *cursor);
 
 // --- vm.c, table.c ---
 

@@ -115,13 +115,14 @@ static void count_missing(const rm_vm_t *vm, uint64_t va, uint32_t level, uint64
 status_t rm_table_need(rm_card_t *card, const rm_vm_t *vm, const rm_range_t *range,
                        rm_spares_t *out_spares) {
     uint64_t seen[ISA_PTE_LEVELS];
+    rm_cursor_t cursor = {0};
     list_init(&out_spares->last);
     list_init(&out_spares->inner);
     out_spares->n_last = out_spares->n_inner = 0;
     for (uint32_t i = 0; i < ISA_PTE_LEVELS; i++)
         seen[i] = UINT64_MAX;
     for (uint64_t done = 0; done < range->bytes;) {
-        port_run_t run = rm_store_run(card, range->store, range->offset + done);
+        port_run_t run = rm_store_run(card, range->store, range->offset + done, &cursor);
         uint32_t level;
         if (run.bytes == 0)
             return STATUS_INTERNAL;
@@ -201,8 +202,9 @@ static uint64_t map_front(rm_vm_t *vm, port_run_t run, uint64_t va, uint64_t byt
 
 void rm_table_map(rm_card_t *card, rm_vm_t *vm, const rm_range_t *range, uint32_t pte_flags,
                   rm_spares_t *spares) {
+    rm_cursor_t cursor = {0};
     for (uint64_t done = 0; done < range->bytes;) {
-        port_run_t run = rm_store_run(card, range->store, range->offset + done);
+        port_run_t run = rm_store_run(card, range->store, range->offset + done, &cursor);
         done += map_front(vm, run, range->va + done, range->bytes - done, pte_flags, spares);
     }
 }

@@ -429,6 +429,61 @@ static void tables_and_bindings_are_charged(void **state) {
     rm_client_close(client);
 }
 
+// --- Memory in crumbs ---
+
+#define CRUMBS 64u
+
+static uint32_t card_bo(rm_client_t *client, uint64_t bytes) {
+    accel_req_bo_create_t bo = {.bytes = bytes};
+    assert_int_equal(ASK(client, bo, BO_CREATE), STATUS_OK);
+    return bo.handle;
+}
+
+static uint64_t free_memory(fixture_t *f) { return rig_telemetry(&f->rig).memory_free; }
+
+// Leaves CRUMBS pages free, no two side by side. Returns what has all the rest.
+static uint32_t crumble(fixture_t *f, uint32_t *out_kept) {
+    uint32_t crumbs[CRUMBS];
+    for (uint32_t i = 0; i < CRUMBS; i++) {
+        crumbs[i] = card_bo(f->user.client, 4096);
+        out_kept[i] = card_bo(f->user.client, 4096);
+    }
+    uint32_t hog = card_bo(f->user.client, free_memory(f));
+    for (uint32_t i = 0; i < CRUMBS; i++)
+        assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_BO_DESTROY, crumbs[i]), STATUS_OK);
+    assert_int_equal(free_memory(f), CRUMBS * 4096);
+    return hog;
+}
+
+static void copy(fixture_t *f, uint64_t to, uint64_t from) {
+    uint32_t done = rig_sync(&f->user);
+    assert_int_equal(rig_copy(&f->user, f->context, to, from, CRUMBS * 4096, done, 1), STATUS_OK);
+    assert_int_equal(rig_wait(&f->user, done, 1, RIG_WAIT_NS), STATUS_OK);
+}
+
+// Each page is one of its own, in order, and nothing of it is lost.
+static void crumbs_make_a_buffer(void **state) {
+    fixture_t *f = *state;
+    uint32_t kept[CRUMBS], vm = f->user.vm;
+    uint64_t before = free_memory(f), *memory, bytes = CRUMBS * 4096, words = bytes / 8;
+    uint32_t host = host_bo(f->user.client, 2 * bytes, &memory), hog = crumble(f, kept);
+    uint32_t bo = card_bo(f->user.client, bytes);
+    assert_int_equal(free_memory(f), 0);
+    assert_int_equal(bind(f->user.client, vm, bo, f->va, bytes), STATUS_OK);
+    assert_int_equal(bind(f->user.client, vm, host, f->va + (1u << 30), 2 * bytes), STATUS_OK);
+    for (uint64_t i = 0; i < words; i++)
+        memory[i] = i * UINT64_C(0x9e3779b97f4a7c15);
+    copy(f, f->va, f->va + (1u << 30));
+    copy(f, f->va + (1u << 30) + bytes, f->va);
+    assert_memory_equal(memory + words, memory, bytes);
+    assert_int_equal(unbind(f->user.client, vm, f->va), STATUS_OK);
+    assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_BO_DESTROY, bo), STATUS_OK);
+    for (uint32_t i = 0; i < CRUMBS; i++)
+        assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_BO_DESTROY, kept[i]), STATUS_OK);
+    assert_int_equal(rig_destroy(&f->user, ACCEL_REQ_BO_DESTROY, hog), STATUS_OK);
+    assert_true(free_memory(f) == before);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -443,6 +498,7 @@ int main(void) {
         TEST(tables_stay_while_they_are_used),
         TEST(tables_that_leave_are_taken_back),
         TEST(tables_and_bindings_are_charged),
+        TEST(crumbs_make_a_buffer),
     };
     return cmocka_run_group_tests_name("rm_vm", tests, NULL, NULL);
 }
