@@ -90,7 +90,7 @@ typedef struct daemon_server {
     pthread_mutex_t mutex;
     pthread_cond_t idle; // no connection is left
     list_node_t clients, connections;
-    uint32_t n_connections;
+    uint32_t n_connections, connection_places;
     uint64_t last_connection, last_client;
     uint64_t host_bytes; // of all clients
     uint32_t n_host;
@@ -107,6 +107,8 @@ typedef struct daemon_peer {
 } daemon_peer_t;
 
 status_t daemon_peer_read(const daemon_server_t *server, int fd, daemon_peer_t *out_peer);
+// How many connections there may be.
+uint32_t daemon_connection_places(uint32_t max_clients);
 // Under the server's lock: whether there is a place left for one more of `peer`'s.
 bool daemon_may_connect(const daemon_server_t *server, const daemon_peer_t *peer);
 bool daemon_may_open(const daemon_server_t *server, const daemon_peer_t *peer, bool is_monitor);
@@ -131,11 +133,12 @@ typedef struct daemon_client {
     uint32_t is_over; // atomic
     daemon_peer_t peer;
     char name[16];
+    uint32_t n_hosts; // under the server's lock, as the next
+    uint64_t host_bytes;
 
     pthread_mutex_t mutex; // what follows, and handles of host buffers coming and going
     daemon_host_t *hosts;  // by handle
-    uint32_t hosts_capacity, n_hosts;
-    uint64_t host_bytes;
+    uint32_t hosts_capacity;
 } daemon_client_t;
 
 typedef struct daemon_connection {

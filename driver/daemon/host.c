@@ -60,32 +60,60 @@ static void *map(int fd, uint64_t bytes) {
 
 // --- Accounts ---
 
+// Under the server's lock: what the clients of the client's user have together.
+static void sum_user(const daemon_client_t *client, uint32_t *out_n, uint64_t *out_bytes) {
+    const list_node_t *clients = &client->server->clients;
+    *out_n = 0, *out_bytes = 0;
+    for (const list_node_t *node = clients->next; node != clients; node = node->next) {
+        const daemon_client_t *other = CONTAINER_OF(node, daemon_client_t, link);
+        if (other->peer.uid != client->peer.uid)
+            continue;
+        *out_n += other->n_hosts;
+        *out_bytes += other->host_bytes;
+    }
+}
+
+// Whether one more of so many bytes fits.
+static bool fits(uint32_t n, uint64_t bytes, uint64_t more, uint32_t max_n, uint64_t max_bytes) {
+    return n < max_n && more <= max_bytes && bytes <= max_bytes - more;
+}
+
+// Under the server's lock: of the client, of all, and of a user who leaves a third to the others.
+static bool has_room(const daemon_client_t *client, uint64_t more) {
+    const daemon_server_t *server = client->server;
+    uint64_t all = server->options.host_memory, user_bytes;
+    uint32_t user_n;
+    if (!fits(client->n_hosts, client->host_bytes, more, DAEMON_MAX_HOST_BUFFERS,
+              server->options.client_host_memory) ||
+        !fits(server->n_host, server->host_bytes, more, DAEMON_ALL_HOST_BUFFERS, all))
+        return false;
+    sum_user(client, &user_n, &user_bytes);
+    return client->peer.is_admin ||
+           fits(user_n, user_bytes, more, DAEMON_ALL_HOST_BUFFERS / 3 * 2, all / 3 * 2);
+}
+
 static bool take_account(daemon_client_t *client, uint64_t bytes) {
     daemon_server_t *server = client->server;
-    uint64_t limit = server->options.client_host_memory;
-    if (client->n_hosts >= DAEMON_MAX_HOST_BUFFERS || bytes > limit ||
-        client->host_bytes > limit - bytes)
-        return false;
     (void)pthread_mutex_lock(&server->mutex);
-    bool ok = server->n_host < DAEMON_ALL_HOST_BUFFERS && bytes <= server->options.host_memory &&
-              server->host_bytes <= server->options.host_memory - bytes;
+    bool ok = has_room(client, bytes);
     if (ok) {
         server->n_host++;
         server->host_bytes += bytes;
+        client->n_hosts++;
+        client->host_bytes += bytes;
     }
     (void)pthread_mutex_unlock(&server->mutex);
-    client->n_hosts += ok;
-    client->host_bytes += ok ? bytes : 0;
     return ok;
 }
 
 static void give_account(daemon_client_t *client, uint64_t bytes) {
+    daemon_server_t *server = client->server;
+    (void)pthread_mutex_lock(&server->mutex);
+    server->n_host--;
+    server->host_bytes -= bytes;
     client->n_hosts--;
     client->host_bytes -= bytes;
-    (void)pthread_mutex_lock(&client->server->mutex);
-    client->server->n_host--;
-    client->server->host_bytes -= bytes;
-    (void)pthread_mutex_unlock(&client->server->mutex);
+    (void)pthread_mutex_unlock(&server->mutex);
 }
 
 // --- Handles ---

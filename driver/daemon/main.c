@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -249,6 +250,15 @@ static status_t serve(daemon_server_t *server, const setting_t *setting) {
     return status;
 }
 
+// As many connections as the system lets us have, and not as it gives without being asked.
+static void raise_file_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static status_t run(const setting_t *setting) {
     daemon_server_t *server = calloc(1, sizeof *server);
     if (server == NULL)
@@ -277,6 +287,7 @@ static int start(const options_t *options) {
     if (!options->foreground)
         setting.told = go_to_background();
     block_signals();
+    raise_file_limit();
     status_t status = run(&setting);
     if (status == STATUS_BUSY)
         (void)fail(setting.path, "another daemon serves it; take another by --socket=PATH");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Places: how many connections, clients and monitors there may be, and how many of them are whose.
 // No process and no user can take what others need, and administrators always have some left.
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "driver/daemon/daemon.h"
@@ -8,7 +9,8 @@
 // A client of many threads has as many connections, and some wait for their hello.
 #define MORE_CONNECTIONS (5 * ACCEL_SOCKET_MAX_CONNECTIONS)
 
-#define PROCESS_LEAST 4u // however few places there are
+#define PROCESS_LEAST 4u  // however few places there are
+#define OTHER_FILES   64u // that the daemon has open, or opens for a moment
 
 status_t daemon_peer_read(const daemon_server_t *server, int fd, daemon_peer_t *out_peer) {
     struct ucred peer;
@@ -20,6 +22,16 @@ status_t daemon_peer_read(const daemon_server_t *server, int fd, daemon_peer_t *
     out_peer->uid = peer.uid;
     out_peer->is_admin = peer.uid == 0 || peer.uid == server->uid;
     return STATUS_OK;
+}
+
+// Each takes a descriptor: where those ran out first, they would do so for administrators, too.
+uint32_t daemon_connection_places(uint32_t max_clients) {
+    struct rlimit files;
+    uint32_t places = 4 * max_clients + MORE_CONNECTIONS;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= places + OTHER_FILES)
+        return places;
+    uint32_t n = (uint32_t)files.rlim_cur;
+    return n > 2 * OTHER_FILES ? n - OTHER_FILES : n / 2;
 }
 
 // --- Whose they are ---
@@ -49,7 +61,7 @@ bool daemon_may_connect(const daemon_server_t *server, const daemon_peer_t *peer
     for (const list_node_t *node = server->connections.next; node != &server->connections;
          node = node->next)
         count(&taken, peer, &CONTAINER_OF(node, daemon_connection_t, link)->peer);
-    return has_room(&taken, peer, 4 * server->options.max_clients + MORE_CONNECTIONS);
+    return has_room(&taken, peer, server->connection_places);
 }
 
 bool daemon_may_open(const daemon_server_t *server, const daemon_peer_t *peer, bool is_monitor) {

@@ -56,6 +56,7 @@ status_t daemon_server_start(daemon_server_t *server, const daemon_options_t *op
     memset(server, 0, sizeof *server);
     server->options = *options;
     server->uid = geteuid();
+    server->connection_places = daemon_connection_places(options->max_clients);
     server->epoll = server->signals = server->spare = server->listener = -1;
     list_init(&server->clients);
     list_init(&server->connections);

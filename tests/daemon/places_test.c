@@ -31,16 +31,18 @@ typedef struct fixture {
     uint32_t n_greedy;
 } fixture_t;
 
-static int set_up(void **state) {
-    fixture_t *f = *state;
+static int start(fixture_t *f, unsigned max_files) {
     const char *const options[] = {"--memory=64M", "--max-clients=40"};
     f->n_greedy = 0;
     if (geteuid() != 0)
         return 0;
-    served_start(&f->served, f->program, options, 2, 0);
+    served_start(&f->served, f->program, options, 2, max_files);
     assert_int_equal(chmod(f->served.folder, 0755), 0);
     return 0;
 }
+
+static int set_up(void **state) { return start(*state, 0); }
+static int set_up_with_few_files(void **state) { return start(*state, 300); }
 
 static int tear_down(void **state) {
     fixture_t *f = *state;
@@ -110,6 +112,24 @@ static void says_nothing(const fixture_t *f) {
             _exit(1);
 }
 
+// Buffers of host memory, of more clients than could have all there are.
+static void takes_host_buffers(const fixture_t *f) {
+    accel_socket_hello_t hello = wire_hello(ACCEL_SOCKET_OPEN, 0);
+    uint32_t n = 0, status;
+    wire_t wire;
+    while (say_hello(f, &hello, &wire, &status) >= 0) {
+        accel_req_bo_create_t bo = {.head.flags = ACCEL_BO_HOST, .bytes = 4096};
+        for (; ASK(&wire, bo, BO_CREATE) == STATUS_OK; n++) {
+            close(wire.got_fd);
+            wire.got_fd = -1;
+        }
+        if (bo.head.status != STATUS_LIMIT)
+            _exit(1);
+    }
+    if (n == 0)
+        _exit(1);
+}
+
 static void start_one(fixture_t *f, uid_t uid, void (*take)(const fixture_t *f)) {
     int ends[2];
     char byte = 1;
@@ -167,6 +187,27 @@ static void others_get_in(const fixture_t *f) {
     assert_int_equal(status_of(f, MODEST, ACCEL_SOCKET_OPEN), STATUS_OK);
 }
 
+static uint32_t host_buffer_status(const fixture_t *f) {
+    accel_socket_hello_t hello = wire_hello(ACCEL_SOCKET_OPEN, 0);
+    accel_req_bo_create_t bo = {.head.flags = ACCEL_BO_HOST, .bytes = 4096};
+    uint32_t status;
+    wire_t wire;
+    if (say_hello(f, &hello, &wire, &status) < 0)
+        return status;
+    status = ASK(&wire, bo, BO_CREATE);
+    wire_close(&wire);
+    return status;
+}
+
+static void host_buffers_of_a_user(void **state) {
+    fixture_t *f = *state;
+    if (geteuid() != 0)
+        skip();
+    start_one(f, GREEDY, takes_host_buffers);
+    assert_int_equal(host_buffer_status(f), STATUS_OK);
+    others_get_in(f);
+}
+
 static void monitors_of_a_user(void **state) {
     fixture_t *f = *state;
     if (geteuid() != 0)
@@ -221,6 +262,17 @@ static void administrators_have_places_of_their_own(void **state) {
     }
 }
 
+// Connections are refused before descriptors run out, which would be so for all.
+static void descriptors_are_places_too(void **state) {
+    fixture_t *f = *state;
+    if (geteuid() != 0)
+        skip();
+    start_greedy(f, GREEDY, says_nothing);
+    start_greedy(f, GREEDY_TOO, says_nothing);
+    assert_int_equal(hello_status(f, ACCEL_SOCKET_MONITOR), STATUS_OK);
+    assert_int_equal(hello_status(f, ACCEL_SOCKET_OPEN), STATUS_OK);
+}
+
 // Nor does one process of theirs take all.
 static void a_process_of_an_administrator(void **state) {
     fixture_t *f = *state;
@@ -244,8 +296,11 @@ int main(int argc, char **argv) {
         TEST(monitors_of_a_user),
         TEST(clients_of_a_user),
         TEST(connections_of_a_user),
+        TEST(host_buffers_of_a_user),
         TEST(silent_connections_of_a_user),
         TEST(administrators_have_places_of_their_own),
+        {"descriptors_are_places_too", descriptors_are_places_too, set_up_with_few_files, tear_down,
+         &f},
         TEST(a_process_of_an_administrator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
