@@ -63,6 +63,15 @@ static void replay(rm_card_t *card, uint32_t number, uint64_t aborted, uint32_t 
         rm_client_strike(client);
 }
 
+// Whoever submitted while the gate was closed could not wake the card.
+static void wake_for_work(rm_card_t *card) {
+    rm_spin(card);
+    bool any = card->n_live > 0;
+    rm_unspin(card);
+    if (any)
+        rm_pm_wake(card);
+}
+
 status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
     uint64_t aborted = 0;
     set_recovering(card);
@@ -79,6 +88,7 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
         return rm_recover_card(card, ACCEL_LOST_RESET); // with the gate closed
     rm_recover_open(card);
     card->port->ops->event_set(card->port, &card->progress);
+    wake_for_work(card);
     rm_sched_nudge(card);
     return STATUS_OK;
 }

@@ -13,12 +13,18 @@ typedef struct fixture {
     rig_user_t user;
 } fixture_t;
 
-static int set_up(void **state) {
+static int set_up_as(void **state, const rm_options_t *options) {
     fixture_t *f = calloc(1, sizeof *f);
-    rig_open(&f->rig, true, &quick);
+    rig_open(&f->rig, true, options);
     rig_user_open(&f->rig, &f->user);
     *state = f;
     return 0;
+}
+static int set_up(void **state) { return set_up_as(state, &quick); }
+static int set_up_sleepy(void **state) {
+    rm_options_t options = quick;
+    options.idle_ns = 20000000;
+    return set_up_as(state, &options);
 }
 
 static int tear_down(void **state) {
@@ -255,6 +261,39 @@ static void who_comes_late_submits_nothing_twice(void **state) {
     free(s);
 }
 
+typedef struct sleeper {
+    fixture_t *f;
+    uint32_t context, done;
+    bool submitted;
+} sleeper_t;
+
+static void submit_to_the_asleep(void *user, port_log_t id) {
+    sleeper_t *s = user;
+    rig_job_t work = {.count = 100, .done = s->done, .point = 1};
+    if (id != PORT_LOG_RESET)
+        return;
+    assert_int_equal(rig_submit(&s->f->user, s->context, &work, NULL), STATUS_OK);
+    s->submitted = true;
+}
+
+// Whoever submits wakes the card, but not while its node is being reset.
+static void a_reset_wakes_the_card_for_what_came_meanwhile(void **state) {
+    fixture_t *f = *state;
+    sleeper_t s = {.f = f, .context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0)};
+    s.done = rig_sync(&f->user);
+    assert_int_equal(run_one(&f->user, s.context, rig_sync(&f->user), 1), STATUS_OK);
+    RIG_UNTIL(rig_telemetry(&f->rig).power_state == ISA_POWER_SLEEP);
+    f->rig.on_log_user = &s;
+    f->rig.on_log = submit_to_the_asleep;
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, ISA_NODE_COMPUTE), STATUS_OK);
+    f->rig.on_log = NULL;
+    assert_true(s.submitted);
+    assert_int_equal(rig_wait(&f->user, s.done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_query(&f->user, s.context).state, ACCEL_CTX_READY);
+    assert_int_equal(rig_telemetry(&f->rig).node_resets, 1);
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_HANG, NULL), 0);
+}
+
 // --- Pages ---
 
 // The page of the buffer at its context's VA, made bad; whose context pays?
@@ -312,6 +351,8 @@ int main(void) {
         TEST(lost_links_come_back),
         TEST(another_card_is_put_in),
         TEST(who_comes_late_submits_nothing_twice),
+        cmocka_unit_test_setup_teardown(a_reset_wakes_the_card_for_what_came_meanwhile,
+                                        set_up_sleepy, tear_down),
         TEST(bad_pages_are_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
