@@ -208,6 +208,8 @@ static bool take_entry(hw_node_t *node, isa_completion_t *out_entry) {
 void hw_node_decode(hw_device_t *device, uint32_t number) {
     hw_node_t *node = &device->nodes[number];
     isa_completion_t entry;
+    if (device->gone_told)
+        return; // the owner has ended all and may have freed what it would be told of
     for (uint32_t i = 0; i < HW_COMP_ENTRIES && take_entry(node, &entry); i++) {
         if (!entry_fits(node, number, &entry))
             skip(device, number, &entry);

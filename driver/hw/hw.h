@@ -31,8 +31,9 @@ typedef enum hw_notice_kind {
     // cause ISA_FAULT_INTERNAL unless its record tells.
     HW_NOTICE_CORRUPT,
     HW_NOTICE_ALARM, // info: bits of the ERROR register; no packet
-    // The card no longer answers, told once until hw_reset_card brings it back; no packet. It may
-    // be at work: before the owner gives memory back that it reached he calls hw_gone.
+    // The card no longer answers; no packet. What memory holds is told before, and nothing after it
+    // until hw_reset_card brings the card back. The card may be at work all the same: before the
+    // owner gives memory back that it reached he calls hw_gone.
     HW_NOTICE_GONE,
 } hw_notice_kind_t;
 
@@ -169,7 +170,8 @@ bool hw_alive(hw_device_t *device);
 // after power-on. A node that is being reset may count as off.
 bool hw_is_up(hw_device_t *device);
 // [P] From now on no register is touched (surprise removal) until hw_reset_card succeeds, and the
-// card reaches no memory: bus mastering is off. GONE is told as if hw had found out.
+// card reaches no memory: bus mastering is off. GONE is told as if hw had found out; no notice is
+// on its way any more when this returns.
 void hw_gone(hw_device_t *device);
 
 // --- fence.c ---

@@ -70,6 +70,8 @@ bool hw_reg_wait_held(hw_device_t *device, uint32_t offset, uint32_t value) {
 void hw_tell_gone_locked(hw_device_t *device) {
     if (!hw_is_gone(device) || device->gone_told)
         return;
+    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
+        hw_node_decode(device, i);
     device->gone_told = true;
     device->port->ops->log(device->port, PORT_LOG_GONE, 0, 0, 0);
     hw_notice_t notice = {.kind = HW_NOTICE_GONE};

@@ -463,14 +463,18 @@ static void every_read_can_be_the_first_to_notice(void **state) {
 
 static void system_says_that_it_is_gone(void **state) {
     mock_t *mock = *state;
-    submit(mock, 0, NORMAL, 1, 1);
+    submit(mock, 0, NORMAL, 1, 3);
     done(mock, 0, NORMAL);
     hw_gone(mock->hw);
     assert_false(mock->masters); // it may well be at work
-    // What memory holds is still told.
-    (void)mock_expect(mock, HW_NOTICE_GONE, 0);
-    hw_poll(mock->hw);
+    // What memory held is told, and GONE is the last word: the owner ends the rest by itself.
     (void)mock_expect(mock, HW_NOTICE_DONE, 1);
+    (void)mock_expect(mock, HW_NOTICE_GONE, 0);
+    done(mock, 0, NORMAL);
+    hw_poll(mock->hw);
+    (void)hw_isr(mock->hw, 0);
+    hw_dpc(mock->hw);
+    mock_expect_none(mock);
     assert_int_equal(hw_reset_card(mock->hw), STATUS_OK);
     assert_int_equal(mock->n_card_resets, 0); // its registers were not to be touched
     assert_int_equal(mock->n_function_resets, 1);
