@@ -45,11 +45,14 @@ static bool end_piece(sim_node_t *node, const sim_end_t *end, uint64_t offset, u
     return false;
 }
 
-// False: the thread has to leave.
+// Before each piece, so that a long copy is seen to make progress. False: the thread has to leave.
 static bool go_on(sim_node_t *node, sim_fault_t *fault) {
     *fault = (sim_fault_t){.cause = ISA_FAULT_NONE};
     sim_node_sync_point(node);
-    return !sim_node_wants(node, SIM_WANT_ABORT);
+    if (sim_node_wants(node, SIM_WANT_ABORT))
+        return false;
+    sim_count(&node->heartbeat, 1);
+    return true;
 }
 
 // One row moves in pieces that both ends have in one stretch.

@@ -49,6 +49,34 @@ static void bad_packet(owner_t *owner, uint32_t node, isa_ring_packet_t packet) 
     CHECK_EQUAL(record.node, node);
 }
 
+// HEARTBEAT counts pieces of a copy or fill, not only packets.
+static void test_long_packets_beat(owner_t *owner) {
+    uint64_t bytes = UINT64_C(4) << 20, card = owner_card_alloc(owner, 2 * bytes, true);
+    isa_ring_packet_t row = {.copy = {.op = ISA_RING_COPY,
+                                      .flags = ISA_RING_FLAG_COMPLETE,
+                                      .rows = 1,
+                                      .dst = card + bytes,
+                                      .src = card,
+                                      .bytes = bytes}};
+    isa_ring_packet_t rows = row, filled = {.fill = {.op = ISA_RING_FILL,
+                                                     .flags = ISA_RING_FLAG_COMPLETE,
+                                                     .rows = 1,
+                                                     .dst = card,
+                                                     .pattern = 7,
+                                                     .bytes = bytes}};
+    rows.copy.rows = 100;
+    rows.copy.bytes = 8;
+    rows.copy.dst_pitch = rows.copy.src_pitch = 64;
+    const isa_ring_packet_t *packets[] = {&row, &rows, &filled};
+    const uint32_t pieces[] = {4, 100, 4};
+    for (uint32_t i = 0; i < COUNT_OF(packets); i++) {
+        uint32_t before = owner_reg(owner, ISA_NODE_REG_AT(ISA_NODE_COPY, HEARTBEAT));
+        CHECK_EQUAL(owner_do(owner, ISA_NODE_COPY, *packets[i]).type, ISA_COMP_DONE);
+        uint32_t beat = owner_reg(owner, ISA_NODE_REG_AT(ISA_NODE_COPY, HEARTBEAT));
+        CHECK(beat - before >= pieces[i]);
+    }
+}
+
 static void test_bad_packets(owner_t *owner) {
     bad_packet(owner, ISA_NODE_COPY, (isa_ring_packet_t){.head = {.op = 99}});
     bad_packet(owner, ISA_NODE_COPY, (isa_ring_packet_t){.head = {.op = ISA_RING_RUN_IB}});
@@ -266,6 +294,7 @@ static void run_all(const owner_options_t *options) {
     test_fence(&owner);
     test_bad_packets(&owner);
     test_copy(&owner);
+    test_long_packets_beat(&owner);
     test_fill(&owner);
     test_pte_write(&owner);
     test_command_buffer(&owner);
