@@ -151,6 +151,58 @@ void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
         card->nodes[context->flight_node].stop = true;
 }
 
+// --- Suspended launches: the job is over, its points are not ---
+
+void rm_context_suspend(rm_context_t *context, rm_job_t *job) {
+    context->state = ACCEL_CTX_SUSPENDED;
+    context->heap_need = job->info;
+    for (uint32_t i = 0; i < job->n_out; i++) {
+        job->out[i].sync->suspended_at = job->out[i].value;
+        context->owed[i] = job->out[i];
+    }
+    context->n_owed = job->n_out;
+    job->n_out = 0; // held by the context now
+    context->suspended = job;
+}
+
+static rm_point_t *point_on(rm_job_t *job, const rm_sync_t *sync) {
+    for (uint32_t i = 0; i < job->n_out; i++)
+        if (job->out[i].sync == sync)
+            return &job->out[i];
+    return NULL;
+}
+
+bool rm_context_take_over(rm_context_t *context, rm_job_t *job) {
+    uint32_t n_more = 0;
+    for (uint32_t i = 0; i < context->n_owed; i++)
+        n_more += point_on(job, context->owed[i].sync) == NULL;
+    if (job->n_out + n_more > ACCEL_SUBMIT_MAX_SYNCS)
+        return false;
+    for (uint32_t i = 0; i < context->n_owed; i++) {
+        const rm_point_t *owed = &context->owed[i];
+        rm_point_t *same = point_on(job, owed->sync);
+        if (same == NULL) {
+            job->out[job->n_out++] = *owed;
+            continue;
+        }
+        if (same->value < owed->value)
+            same->value = owed->value;
+        rm_put(&owed->sync->object);
+    }
+    context->n_owed = 0;
+    return true;
+}
+
+void rm_context_end_suspended(rm_context_t *context, status_t status) {
+    for (uint32_t i = 0; i < context->n_owed; i++) {
+        rm_sync_advance(context->owed[i].sync, context->owed[i].value, status);
+        rm_put(&context->owed[i].sync->object);
+    }
+    context->n_owed = 0;
+}
+
+// --- The end ---
+
 static bool is_idle(const void *what) {
     const rm_context_t *context = what;
     return context->n_jobs == 0;

@@ -40,7 +40,8 @@ struct rm_client {
     uint64_t generation; // of the card when it was opened: another one, and the client is lost
     uint64_t memory_bytes, host_bytes;
     uint64_t busy_cycles, submissions;
-    uint64_t held_at; // of the card's holder
+    uint64_t held_at;   // of the card's holder
+    uint64_t copy_turn; // when one of its contexts was chosen last to copy
     uint32_t contexts, hangs;
     uint32_t n_jobs;                // queued and in flight
     uint64_t hang_at[RM_HANGS_MAX]; // the last ones
@@ -116,6 +117,8 @@ typedef struct rm_job {
     uint32_t cause;
     uint32_t news; // 0, or 1 + hw_notice_kind_t
     // Under the spin.
+    uint64_t at;       // bytes of the packet's first row that are copied (copy.c)
+    uint64_t weight;   // while in flight on COPY
     uint64_t quantum;  // of the run in flight; 0: unlimited
     bool go_on;        // the save area holds its beginning
     bool borrowed;     // runs in time that others left
@@ -190,7 +193,8 @@ typedef struct rm_context {
     uint32_t n_flight;      // all on flight_node
     uint32_t flight_node;
     bool closing;
-    bool holding; // the last in flight may be saved: a launch behind it would overwrite that
+    // The last in flight may come back, saved or with a piece left: nothing may be put behind it.
+    bool holding;
     uint64_t heap_need;
     rm_job_t *suspended; // the job of the launch that is suspended, for its RESUME; or NULL
     uint32_t n_owed;     // points of the suspended launch: who waits for them learns how it ends
@@ -201,6 +205,7 @@ typedef struct rm_context {
     int64_t reserved;  // quanta in flight
     uint64_t served;   // cycles that others left to it
     uint64_t turn;     // when it was chosen last
+    uint64_t copy_turn;
 } rm_context_t;
 
 // --- The card ---
@@ -227,6 +232,7 @@ typedef struct rm_node {
     uint64_t last_fence;
     uint64_t first_flight;       // oldest fence not retired
     rm_job_t *flight[RM_FLIGHT]; // by fence
+    uint64_t weight;             // in flight, of COPY (copy.c)
     uint32_t token;              // of the preemption that is not answered yet, or 0
     uint32_t last_token;
     uint64_t asked_ns; // when, watched time
@@ -303,6 +309,10 @@ struct rm_card {
     uint32_t asleep;    // atomic; changed under the power mutex too
     uint32_t card_resets, lost_interrupts;
     rm_ask_t ask;
+
+    // Turns on COPY (copy.c).
+    uint64_t last_copy_turn;
+    bool own_had_turn; // rm's own fills, before others' copies
 
     // Shares of compute time (class.c).
     uint32_t n_classed, shares; // contexts of a class with a share; percent given away
@@ -488,6 +498,13 @@ void rm_context_detach(rm_card_t *card);
 // Under the spin: lost for good, if it is not already. `fault` may be NULL.
 void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
                      const isa_fault_record_t *fault);
+// Under the spin: the job ended as SUSPENDED; the context keeps its points.
+void rm_context_suspend(rm_context_t *context, rm_job_t *job);
+// Under the spin: `job`, a RESUME, signals what the suspended launch owes, too. False: both
+// together signal too much.
+WARN_UNUSED bool rm_context_take_over(rm_context_t *context, rm_job_t *job);
+// Under the spin: the suspended launch ends with `status`, if there is one.
+void rm_context_end_suspended(rm_context_t *context, status_t status);
 // What the card wrote into the descriptor.
 uint32_t rm_context_card_state(const rm_context_t *context);
 uint64_t rm_context_card_cycles(const rm_context_t *context);
@@ -524,6 +541,9 @@ void rm_sched_notify(void *card, const hw_notice_t *notice); // [I]
 void rm_sched_push(rm_card_t *card, rm_job_t *job);
 // [D][P] Takes in what the card finished, hands it what is ready. Locks: none held.
 void rm_sched_pump(rm_card_t *card);
+// One round of it. True: another one is due, by the caller or, if he has better to do, by
+bool rm_sched_round(rm_card_t *card);
+void rm_sched_later(rm_card_t *card); // the watchdog's thread
 // For the watchdog's thread: the same, but leaves handing over to a waiter if there is one, since
 // a simulated card may do the work inside of it.
 void rm_sched_nudge(rm_card_t *card);
@@ -531,9 +551,6 @@ void rm_sched_nudge(rm_card_t *card);
 void rm_sched_look(rm_card_t *card);
 // [P] Calls back what the node has in flight. False: this card cannot.
 bool rm_sched_stop(rm_card_t *card, uint32_t node);
-// Under the spin: the job signals what the context's suspended launch owes, too. False: both
-// together signal too much.
-WARN_UNUSED bool rm_sched_take_over(rm_context_t *context, rm_job_t *job);
 // Under the spin: queued jobs of the context, and its suspended launch, end with `status`.
 void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status);
 // Under the spin: the node was stopped. What is in flight comes back in order, but `aborted` (0:
@@ -569,6 +586,16 @@ void rm_class_ended(rm_card_t *card, rm_job_t *job); // charges it
 void rm_class_rest(rm_card_t *card);
 typedef enum rm_ready { RM_NOT_YET, RM_READY, RM_NEVER } rm_ready_t;
 rm_ready_t rm_sched_readiness(rm_card_t *card, const rm_job_t *job);
+
+// --- copy.c: who copies next, and how much in one piece; all under the spin ---
+
+rm_job_t *rm_copy_choose(rm_card_t *card); // NULL: nobody now
+// What of the job goes to the card next; other packets than copies and fills as a whole.
+void rm_copy_piece(const rm_job_t *job, isa_ring_packet_t *out_piece);
+uint64_t rm_copy_weight(const isa_ring_packet_t *piece);
+// Something is left behind the piece.
+bool rm_copy_has_more(const rm_job_t *job);
+void rm_copy_step(rm_job_t *job); // the piece is done and has more behind it
 
 // --- watchdog.c ---
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Order: jobs of one context run as they were submitted. A job is handed to the card when its
 // points are reached, its context is not suspended, and no earlier job of the context is on another
-// node. Between contexts: on COPY who came first, on COMPUTE whom class.c chooses. What the card
+// node. Between contexts: on COPY whom copy.c chooses, on COMPUTE whom class.c does. What the card
 // gives back unfinished goes to the front of its context's queue.
 #include "driver/rm/rm_internal.h"
 
@@ -111,59 +111,13 @@ static bool is_over(const rm_context_t *context) {
     return context->closing || context->state == ACCEL_CTX_LOST;
 }
 
-// The job ends, its points do not.
 static void suspend(rm_card_t *card, rm_job_t *job) {
-    rm_context_t *context = job->context;
-    context->state = ACCEL_CTX_SUSPENDED;
-    context->heap_need = job->info;
-    for (uint32_t i = 0; i < job->n_out; i++) {
-        job->out[i].sync->suspended_at = job->out[i].value;
-        context->owed[i] = job->out[i];
-    }
-    context->n_owed = job->n_out;
-    job->n_out = 0; // held by the context now
-    context->suspended = job;
+    rm_context_suspend(job->context, job);
     release(card, job);
 }
 
-static rm_point_t *point_on(rm_job_t *job, const rm_sync_t *sync) {
-    for (uint32_t i = 0; i < job->n_out; i++)
-        if (job->out[i].sync == sync)
-            return &job->out[i];
-    return NULL;
-}
-
-bool rm_sched_take_over(rm_context_t *context, rm_job_t *job) {
-    uint32_t n_more = 0;
-    for (uint32_t i = 0; i < context->n_owed; i++)
-        n_more += point_on(job, context->owed[i].sync) == NULL;
-    if (job->n_out + n_more > ACCEL_SUBMIT_MAX_SYNCS)
-        return false;
-    for (uint32_t i = 0; i < context->n_owed; i++) {
-        const rm_point_t *owed = &context->owed[i];
-        rm_point_t *same = point_on(job, owed->sync);
-        if (same == NULL) {
-            job->out[job->n_out++] = *owed;
-            continue;
-        }
-        if (same->value < owed->value)
-            same->value = owed->value;
-        rm_put(&owed->sync->object);
-    }
-    context->n_owed = 0;
-    return true;
-}
-
-static void cancel_suspended(rm_context_t *context, status_t status) {
-    for (uint32_t i = 0; i < context->n_owed; i++) {
-        rm_sync_advance(context->owed[i].sync, context->owed[i].value, status);
-        rm_put(&context->owed[i].sync->object);
-    }
-    context->n_owed = 0;
-}
-
 void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status) {
-    cancel_suspended(context, status);
+    rm_context_end_suspended(context, status);
     for (list_node_t *node; (node = list_first(&context->queue)) != NULL;) {
         rm_job_t *job = LIST_OWNER(node, rm_job_t, link);
         dequeue(job);
@@ -171,17 +125,21 @@ void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status) {
     }
 }
 
-// It may end with its run in the context's save area.
-static bool may_be_saved(const rm_job_t *job) { return job->may_suspend || job->quantum != 0; }
+// It may end with its run in the context's save area, or with pieces left to copy.
+static bool may_come_back(const rm_job_t *job) {
+    return job->may_suspend || job->quantum != 0 || rm_copy_has_more(job);
+}
 
 // The job left the ring.
 static void left(rm_card_t *card, rm_job_t *job) {
     job->news = 0;
+    card->nodes[job->node].weight -= job->weight;
+    job->weight = 0;
     if (job->context == NULL)
         return;
     rm_class_ended(card, job);
     job->context->n_flight--;
-    if (may_be_saved(job))
+    if (may_come_back(job))
         job->context->holding = false;
     if (job->begun_ns != 0)
         job->spent_ns += rm_watched_now(card) - job->begun_ns;
@@ -251,14 +209,28 @@ static hw_notice_kind_t kind_by_descriptor(const rm_job_t *job, bool moved) {
     }
 }
 
+// In turn with others: rm's own go behind each other.
+static void next_piece(rm_card_t *card, rm_job_t *job) {
+    rm_copy_step(job);
+    job->tries = 0;
+    if (job->context != NULL)
+        come_back(card, job);
+    else
+        enqueue(card, job, false);
+}
+
 static void retire(rm_card_t *card, rm_job_t *job, hw_notice_kind_t kind) {
     rm_context_t *context = job->context;
     bool over = context != NULL && is_over(context);
     left(card, job);
     switch (kind) {
     case HW_NOTICE_DONE:
-        finish(card, job,
-               context != NULL && context->state == ACCEL_CTX_LOST ? loss_of(context) : STATUS_OK);
+        if (UNLIKELY(rm_copy_has_more(job)))
+            next_piece(card, job);
+        else
+            finish(card, job,
+                   context != NULL && context->state == ACCEL_CTX_LOST ? loss_of(context)
+                                                                       : STATUS_OK);
         break;
     case HW_NOTICE_SUSPENDED:
         if (over)
@@ -456,13 +428,17 @@ static void launch(rm_card_t *card, rm_job_t *job, plan_t *plan) {
     if (job->context != NULL) {
         job->context->n_flight++;
         job->context->flight_node = job->node;
-        job->context->holding = may_be_saved(job);
+        job->context->holding = may_come_back(job);
         rm_class_began(card, job);
     }
-    if (job->packet.head.op == ISA_RING_RUN_IB)
-        hw_packet_run_for(&job->packet, job->quantum, job->go_on);
+    isa_ring_packet_t packet;
+    rm_copy_piece(job, &packet);
+    if (packet.head.op == ISA_RING_RUN_IB)
+        hw_packet_run_for(&packet, job->quantum, job->go_on);
+    job->weight = rm_copy_weight(&packet);
+    node->weight += job->weight;
     STORE_RELEASE(rm_flight_of(node, job->fence), job);
-    hw_submit(card->hw, job->node, ISA_RING_NORMAL, &job->packet, job->fence);
+    hw_submit(card->hw, job->node, ISA_RING_NORMAL, &packet, job->fence);
     if (rm_in_flight(node) == 1)
         begin_head(card, node);
     plan->kicks |= 1u << job->node;
@@ -479,21 +455,6 @@ static void drop_hopeless(rm_card_t *card, plan_t *plan) {
         finish(card, job, loss_of(context));
         plan->dropped = true;
     }
-}
-
-static rm_job_t *first_copy(rm_card_t *card) {
-    list_node_t *own = list_first(&card->own);
-    rm_job_t *first = own != NULL ? LIST_OWNER(own, rm_job_t, link) : NULL;
-    if (first != NULL && rm_sched_readiness(card, first) != RM_READY)
-        return NULL;
-    for (list_node_t *node = card->waiting.next; node != &card->waiting; node = node->next) {
-        const rm_context_t *context = LIST_OWNER(node, rm_context_t, waiting);
-        rm_job_t *job = LIST_OWNER(list_first(&context->queue), rm_job_t, link);
-        if (job->node == ISA_NODE_COPY && (first == NULL || job->order < first->order) &&
-            rm_sched_readiness(card, job) == RM_READY)
-            first = job;
-    }
-    return first;
 }
 
 static bool can_preempt(const rm_card_t *card) {
@@ -534,7 +495,7 @@ static void hand_over(rm_card_t *card, plan_t *plan) {
         if (UNLIKELY(card->nodes[i].stop))
             ask_back(card, i, plan);
     drop_hopeless(card, plan);
-    for (rm_job_t *job; (job = first_copy(card)) != NULL;)
+    for (rm_job_t *job; (job = rm_copy_choose(card)) != NULL;)
         launch(card, job, plan);
     compute(card, plan);
 }
@@ -557,7 +518,7 @@ static void want_interrupts(rm_card_t *card, plan_t *plan) {
         if (rm_in_flight(node) == 0 || node->armed == node->first_flight)
             continue;
         const rm_job_t *head = *rm_flight_of(node, node->first_flight);
-        if (!queued && head->quantum == 0)
+        if (!queued && head->quantum == 0 && !rm_copy_has_more(head))
             continue;
         (void)note_armed(card, node);
         plan->fences[i] = node->first_flight;
@@ -595,6 +556,10 @@ static void act(rm_card_t *card, const plan_t *plan) {
     }
 }
 
+// A simulated card may do the work of a round inside of it: nobody is kept at the work of others
+// for as long as there is some.
+#define MAX_ROUNDS 8u
+
 static plan_t turn(rm_card_t *card, bool gives) {
     plan_t plan = {0};
     hw_poll(card->hw);
@@ -611,14 +576,25 @@ static plan_t turn(rm_card_t *card, bool gives) {
     return plan;
 }
 
+bool rm_sched_round(rm_card_t *card) {
+    if (!rm_enter(card))
+        return false;
+    plan_t plan = turn(card, true);
+    rm_leave(card);
+    return (plan.kicks | plan.stops) != 0 || plan.dropped;
+}
+
+void rm_sched_later(rm_card_t *card) {
+    rm_spin(card);
+    rm_watch_at(card, 0);
+    rm_unspin(card);
+}
+
 void rm_sched_pump(rm_card_t *card) {
-    plan_t plan;
-    do {
-        if (!rm_enter(card))
+    for (uint32_t i = 0; i < MAX_ROUNDS; i++)
+        if (!rm_sched_round(card))
             return;
-        plan = turn(card, true);
-        rm_leave(card);
-    } while ((plan.kicks | plan.stops) != 0 || plan.dropped);
+    rm_sched_later(card);
 }
 
 void rm_sched_look(rm_card_t *card) {

@@ -152,7 +152,7 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
     if (!job->resume && !has_place(card, client))
         return STATUS_BUSY;
     if (job->resume) {
-        if (!rm_sched_take_over(context, job))
+        if (!rm_context_take_over(context, job))
             return STATUS_INVALID;
         context->state = ACCEL_CTX_READY;
         for (uint32_t i = 0; i < job->n_out; i++)

@@ -37,13 +37,6 @@ status_t rm_sync_status(const rm_sync_t *sync, uint64_t value) {
     return value <= sync->good ? STATUS_OK : sync->status;
 }
 
-static void pump_or_look(rm_card_t *card, bool gives) {
-    if (gives)
-        rm_sched_pump(card);
-    else
-        rm_sched_look(card);
-}
-
 // `gives`: may hand the card work meanwhile.
 static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
                          uint64_t deadline_ns, bool gives);
@@ -98,7 +91,10 @@ static status_t sync_signal(rm_client_t *client, rm_sync_t *sync, uint64_t value
 static status_t sync_query(const rm_client_t *client, const rm_sync_t *sync,
                            accel_req_sync_t *request) {
     rm_card_t *card = client->card;
-    pump_or_look(card, !client->options.is_lazy);
+    if (client->options.is_lazy)
+        rm_sched_look(card);
+    else
+        rm_sched_pump(card);
     rm_spin(card);
     request->value = sync->value;
     status_t status = sync->status;
@@ -145,20 +141,28 @@ static void sleep_until(rm_card_t *card, uint64_t count, uint64_t deadline_ns) {
     card->port->ops->event_wait(card->port, &card->progress, count, deadline_ns);
 }
 
+// *out_more: there is more to hand over.
+static bool look(rm_card_t *card, bool (*done)(const void *what), const void *what, bool gives,
+                 bool *out_more) {
+    *out_more = gives && rm_sched_round(card);
+    if (!gives)
+        rm_sched_look(card);
+    return ask(card, done, what);
+}
+
 static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                     uint64_t deadline_ns, bool gives) {
+                     uint64_t deadline_ns, bool gives, bool *out_more) {
     uint64_t poll_until = 0;
     for (;;) {
         uint64_t count = card->port->ops->event_count(card->port, &card->progress);
-        pump_or_look(card, gives);
-        if (ask(card, done, what))
+        if (look(card, done, what, gives, out_more))
             return STATUS_OK;
         uint64_t now = rm_now(card);
         if (poll_until == 0)
             poll_until = now + POLL_NS;
         if (now >= deadline_ns)
             return STATUS_TIMEOUT;
-        if (now < poll_until)
+        if (now < poll_until || *out_more)
             CPU_PAUSE();
         else
             sleep_until(card, count, deadline_ns);
@@ -168,14 +172,17 @@ static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void
 // Only a waiter who gives is counted.
 static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
                          uint64_t deadline_ns, bool gives) {
-    pump_or_look(card, gives);
-    if (ask(card, done, what))
-        return STATUS_OK;
-    if (gives)
-        count_waiter(card, true);
-    status_t status = wait(card, done, what, deadline_ns, gives);
-    if (gives)
-        count_waiter(card, false);
+    bool more;
+    status_t status = STATUS_OK;
+    if (!look(card, done, what, gives, &more)) {
+        if (gives)
+            count_waiter(card, true);
+        status = wait(card, done, what, deadline_ns, gives, &more);
+        if (gives)
+            count_waiter(card, false);
+    }
+    if (UNLIKELY(more))
+        rm_sched_later(card);
     return status;
 }
 

@@ -197,8 +197,10 @@ typedef struct accel_sync_point {
 #define ACCEL_SUBMIT_RESUME      1u
 #define ACCEL_SUBMIT_MAY_SUSPEND 2u // may ask for heap: later work of the context is held back
 
-// On ACCEL_NODE_COMPUTE a command buffer (isa/packet.def); on ACCEL_NODE_COPY one copy of rows.
-// Submissions of one context run in order. All addresses are the context's virtual ones.
+// On ACCEL_NODE_COMPUTE a command buffer (isa/packet.def); on ACCEL_NODE_COPY one copy of rows,
+// whose source and destination may not overlap: a long one is done in pieces, between which others
+// get their turn, and a piece may be begun again. Submissions of one context run in order. All
+// addresses are the context's virtual ones.
 typedef struct accel_req_submit {
     accel_req_t head;
     uint32_t ctx;       // in
