@@ -172,6 +172,8 @@ typedef struct accel_req_bind {
 
 // SYNC_WAIT ends with STATUS_SUSPENDED when the submission that would signal the point waits for
 // memory, and with STATUS_CONTEXT_LOST when it never will; points below one that failed stay good.
+// SYNC_QUERY tells the value, whether its points were reached or given up: a SYNC_WAIT of no time
+// for a point that the value has passed tells which.
 typedef struct accel_req_sync {
     accel_req_t head;
     uint32_t handle;     // in; SYNC_CREATE: out

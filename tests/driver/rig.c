@@ -151,6 +151,12 @@ status_t rig_wait(rig_user_t *user, uint32_t sync, uint64_t point, uint64_t time
     return ASK(user->client, request, SYNC_WAIT);
 }
 
+uint64_t rig_value(rig_user_t *user, uint32_t sync) {
+    accel_req_sync_t request = {.handle = sync};
+    assert_int_equal(ASK(user->client, request, SYNC_QUERY), STATUS_OK);
+    return request.value;
+}
+
 status_t rig_signal(rig_user_t *user, uint32_t sync, uint64_t point) {
     accel_req_sync_t request = {.handle = sync, .value = point};
     return ASK(user->client, request, SYNC_SIGNAL);

@@ -69,6 +69,7 @@ status_t rig_ask(rm_client_t *client, void *request, size_t bytes, uint16_t op);
 uint32_t rig_context(rig_user_t *user, uint32_t service_class, uint32_t share);
 uint32_t rig_sync(rig_user_t *user);
 status_t rig_wait(rig_user_t *user, uint32_t sync, uint64_t point, uint64_t timeout_ns);
+uint64_t rig_value(rig_user_t *user, uint32_t sync);
 status_t rig_signal(rig_user_t *user, uint32_t sync, uint64_t point);
 status_t rig_destroy(rig_user_t *user, uint16_t op, uint32_t handle);
 accel_req_ctx_query_t rig_query(rig_user_t *user, uint32_t context);

@@ -216,6 +216,8 @@ static void a_fault_takes_its_context_alone(void **state) {
     assert_int_equal(rig_wait(user, bad_done, 10, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
     assert_int_equal(rig_wait(user, good_done, 10, RIG_WAIT_NS), STATUS_OK);
     assert_int_equal(rig_wait(user, bad_done, 4, RIG_WAIT_NS), STATUS_OK); // before the fault
+    assert_int_equal(rig_value(user, bad_done), 10);
+    assert_int_equal(rig_value(user, good_done), 10);
     accel_req_ctx_query_t query = rig_query(user, bad);
     assert_int_equal(query.reason, ACCEL_LOST_FAULT);
     assert_int_equal(((const isa_fault_record_t *)(const void *)query.fault)->cause,
