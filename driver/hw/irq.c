@@ -50,7 +50,8 @@ static uint32_t read_errors(hw_device_t *device, uint32_t expected) {
     return error & ~expected;
 }
 
-// Under the spin, so that of several at once one tells each error.
+// Under the spin, registers and all, so that of several at once one tells each error: an interrupt
+// waits for a few reads.
 void hw_dpc(hw_device_t *device) {
     uint32_t expected = expected_errors(device); // before what it excuses is read
     hw_lock(device, &device->irq_spin);

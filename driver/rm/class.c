@@ -17,6 +17,13 @@
 #define MAX_SHARED  2u                 // in flight while several contexts share the node
 #define MIN_QUANTUM 50000              // cycles; less is not worth saving for
 #define SHARED_NS   UINT64_C(10000000) // so long nobody else, and a context counts as alone
+#define MAX_KHZ     10000000u
+
+// The card's count of a context's cycles is believed as far as they can have passed: a simulated
+// card counts faster than the wall's clock runs, but not by this much.
+#define BELIEVED 16000000u // cycles of a run, in any case
+#define MARGIN   64u       // beyond them: times those of the wall
+#define LONG_NS  UINT64_C(1000000000000)
 
 // --- The clock ---
 
@@ -46,8 +53,10 @@ static void pass_periods(rm_card_t *card) {
     }
 }
 
+// What the card says, if a clock can be like that.
 static uint64_t khz(const rm_card_t *card) {
-    return card->info.clock_khz != 0 ? card->info.clock_khz : 1000000;
+    uint64_t clock_khz = card->info.clock_khz;
+    return clock_khz != 0 && clock_khz <= MAX_KHZ ? clock_khz : 1000000;
 }
 
 // While the node rests the clock is that on the wall.
@@ -93,17 +102,33 @@ void rm_class_wake(rm_card_t *card, rm_context_t *context) {
 // --- Charges ---
 
 void rm_class_began(rm_card_t *card, rm_job_t *job) {
-    (void)card;
-    if (job->node == ISA_NODE_COMPUTE)
-        job->context->reserved += (int64_t)job->quantum;
+    if (job->node != ISA_NODE_COMPUTE)
+        return;
+    job->context->reserved += (int64_t)job->quantum;
+    // Who is alone does not ask for the time at each launch: that of the last look is before it.
+    job->launched_ns = job->quantum != 0 ? rm_now(card) : card->active_ns;
+}
+
+// What the descriptor counted since the last charge. The card wrote it, so one wild value may not
+// take a context's share for ever, nor move the clock by years.
+static uint64_t cycles_of(rm_card_t *card, const rm_job_t *job) {
+    rm_context_t *context = job->context;
+    uint64_t total = rm_context_card_cycles(context), before = context->reported;
+    context->reported = total;
+    if (total < before)
+        return 0;
+    if (LIKELY(total - before <= BELIEVED))
+        return total - before;
+    uint64_t ran = rm_now(card) - job->launched_ns;
+    uint64_t most = (ran < LONG_NS ? ran : LONG_NS) * khz(card) / 1000000 * MARGIN + BELIEVED;
+    return total - before < most ? total - before : most;
 }
 
 void rm_class_ended(rm_card_t *card, rm_job_t *job) {
     rm_context_t *context = job->context;
     if (job->node != ISA_NODE_COMPUTE)
         return;
-    uint64_t total = rm_context_card_cycles(context), cycles = total - context->reported;
-    context->reported = total;
+    uint64_t cycles = cycles_of(card, job);
     context->reserved -= (int64_t)job->quantum;
     context->client->busy_cycles += cycles;
     if (job->borrowed || context->share == 0)

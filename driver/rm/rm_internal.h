@@ -117,14 +117,15 @@ typedef struct rm_job {
     uint32_t cause;
     uint32_t news; // 0, or 1 + hw_notice_kind_t
     // Under the spin.
-    uint64_t at;       // bytes of the packet's first row that are copied (copy.c)
-    uint64_t weight;   // while in flight on COPY
-    uint64_t quantum;  // of the run in flight; 0: unlimited
-    bool go_on;        // the save area holds its beginning
-    bool borrowed;     // runs in time that others left
-    uint32_t tries;    // times that the card lost it
-    uint64_t begun_ns; // when it came to the head of the ring, watched time; only with a timeout
-    uint64_t spent_ns; // in earlier runs
+    uint64_t at;          // bytes of the packet's first row that are copied (copy.c)
+    uint64_t weight;      // while in flight on COPY
+    uint64_t quantum;     // of the run in flight; 0: unlimited
+    uint64_t launched_ns; // no later than that; wall time
+    bool go_on;           // the save area holds its beginning
+    bool borrowed;        // runs in time that others left
+    uint32_t tries;       // times that the card lost it
+    uint64_t begun_ns;    // when it came to the head of the ring, watched time; only with a timeout
+    uint64_t spent_ns;    // in earlier runs
     bool finished;
     status_t result;
 } rm_job_t;
@@ -200,7 +201,7 @@ typedef struct rm_context {
     uint32_t n_owed;     // points of the suspended launch: who waits for them learns how it ends
     rm_point_t owed[ACCEL_SUBMIT_MAX_SYNCS];
     isa_fault_record_t fault;
-    uint64_t reported; // cycles of the descriptor that were charged
+    uint64_t reported; // cycles of the descriptor as last seen
     int64_t credit;    // cycles left of its share in this period; a debt is below 0
     int64_t reserved;  // quanta in flight
     uint64_t served;   // cycles that others left to it

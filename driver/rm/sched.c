@@ -73,6 +73,8 @@ void rm_sched_push(rm_card_t *card, rm_job_t *job) {
         job->context->client->n_jobs++;
     }
     enqueue(card, job, job->resume); // the context's other jobs wait for a RESUME
+    if (!card->watching)
+        card->active_ns = rm_now(card);
     rm_watch_start(card);
 }
 

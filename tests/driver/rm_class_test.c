@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "driver/rm/rm_internal.h"
 #include "tests/driver/rig.h"
 
 #define JOB_MCYCLES 4u
@@ -198,6 +199,52 @@ static void burst_yields(void **state) {
     rig_close(&rig);
 }
 
+// What the card writes into a context's descriptor, to which it adds at the end of a run.
+static void write_cycles(const worker_t *w, uint64_t cycles) {
+    rm_object_t *object = w->user->client->objects[w->context - 1];
+    rm_context_t *context = CONTAINER_OF(object, rm_context_t, object);
+    ((isa_context_t *)context->descriptor.cpu)->cycles = cycles;
+}
+
+static uint64_t busy_of(const rig_t *rig, const rig_user_t *user) {
+    accel_client_record_t record;
+    accel_req_list_t list = {
+        .first = user->client->id, .records = (uint64_t)(uintptr_t)&record, .capacity = 1};
+    assert_int_equal(ASK(rig->admin, list, CLIENTS), STATUS_OK);
+    assert_int_equal(list.count, 1);
+    return record.busy_cycles;
+}
+
+static void run(worker_t *w) {
+    rig_job_t job = {.count = 100, .done = w->done, .point = ++w->submitted};
+    assert_int_equal(rig_submit(w->user, w->context, &job, NULL), STATUS_OK);
+    assert_int_equal(rig_wait(w->user, w->done, job.point, RIG_WAIT_NS), STATUS_OK);
+}
+
+// A count that cannot be true takes a share for a while at most, and the clock goes on.
+static void wild_counts_are_not_believed(void **state) {
+    (void)state;
+    const uint64_t counts[] = {UINT64_C(1) << 60, 5, UINT64_MAX - 1000000000, 0};
+    rig_t rig;
+    rig_user_t user;
+    rig_open(&rig, true, NULL);
+    rig_user_open(&rig, &user);
+    worker_t fixed = worker(&user, ACCEL_CLASS_FIXED, 50);
+    worker_t other = worker(&user, ACCEL_CLASS_BEST_EFFORT, 0);
+    run(&fixed);
+    for (uint32_t i = 0; i < COUNT_OF(counts); i++) {
+        write_cycles(&fixed, counts[i]);
+        run(&fixed);
+        run(&fixed); // its debt is one that can be paid
+        write_cycles(&other, counts[i]);
+        run(&other);
+        run(&other);
+    }
+    assert_true(busy_of(&rig, &user) < UINT64_C(1) << 40);
+    rig_user_close(&user);
+    rig_close(&rig);
+}
+
 static void shares_above_a_hundred_are_refused(void **state) {
     (void)state;
     rig_t rig;
@@ -222,6 +269,7 @@ static void shares_above_a_hundred_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_above_a_hundred_are_refused),
+        cmocka_unit_test(wild_counts_are_not_believed),
         cmocka_unit_test(fixed_shares_are_kept),
         cmocka_unit_test(fixed_shares_are_kept_under_load),
         cmocka_unit_test(best_effort_gets_what_is_left),
