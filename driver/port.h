@@ -18,7 +18,7 @@
 
 #include "support/status.h"
 
-#define PORT_VERSION 1u
+#define PORT_VERSION 2u
 
 typedef struct port port_t;
 
@@ -118,7 +118,10 @@ typedef struct port_ops {
     uint64_t (*event_count)(port_t *port, port_event_t *event); // [D][P]
     void (*event_set)(port_t *port, port_event_t *event);       // [D][P] moves it, wakes all
     // [P] Until the count differs from `count` or now_ns reaches `deadline_ns`; may wake early.
-    void (*event_wait)(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns);
+    // STATUS_INTERRUPTED, only if `interruptible`: the calling thread has a signal to take (or is
+    // to die), and would not sleep however often it is asked to.
+    status_t (*event_wait)(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns,
+                           bool interruptible);
 
     // --- Time ---
     uint64_t (*now_ns)(port_t *port);            // [I][D][P] monotonic

@@ -23,7 +23,8 @@
     X(DEVICE_LOST, 11, "the device was lost")                                                      \
     X(SUSPENDED, 12, "suspended: needs more memory to go on")                                      \
     X(MISMATCH, 13, "versions or profiles do not match")                                           \
-    X(INTERNAL, 14, "internal error (a bug in accel)")
+    X(INTERNAL, 14, "internal error (a bug in accel)")                                             \
+    X(INTERRUPTED, 15, "interrupted by a signal, make the call again")
 
 typedef enum status {
 #define STATUS_ENUM(name, number, text) STATUS_##name = number,

@@ -38,6 +38,8 @@ static uint32_t op_flags(uint16_t op) {
         return ACCEL_FROM_USER_READ_ONLY | ACCEL_FROM_USER_MAY_COPY;
     case ACCEL_REQ_BIND:
         return ACCEL_BIND_UNMAP;
+    case ACCEL_REQ_SYNC_WAIT:
+        return ACCEL_SYNC_UNTIL;
     case ACCEL_REQ_SUBMIT:
         return ACCEL_SUBMIT_RESUME | ACCEL_SUBMIT_MAY_SUSPEND;
     case ACCEL_REQ_HOLD:

@@ -64,7 +64,7 @@ static void destroy(rm_card_t *card, rm_object_t *object) {
     switch (object->kind) {
     case RM_CTX: {
         rm_context_t *context = CONTAINER_OF(object, rm_context_t, object);
-        rm_context_drain(card, context, true);
+        rm_context_drain(card, context);
         rm_context_destroy(card, context);
         break;
     }
@@ -210,7 +210,7 @@ void rm_client_abandon(rm_client_t *client) {
     LIST_FOR_EACH(node, &card->contexts) {
         rm_context_t *context = LIST_OWNER(node, rm_context_t, link);
         if (context->client == client)
-            rm_context_end(card, context, true);
+            rm_context_close(card, context, true);
     }
     rm_watch_at(card, 0);
     rm_unspin(card);

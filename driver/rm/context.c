@@ -208,7 +208,7 @@ static bool is_idle(const void *what) {
     return context->n_jobs == 0;
 }
 
-void rm_context_end(rm_card_t *card, rm_context_t *context, bool call_back) {
+void rm_context_close(rm_card_t *card, rm_context_t *context, bool call_back) {
     context->closing = true;
     rm_sched_cancel(card, context,
                     rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST : STATUS_CONTEXT_LOST);
@@ -216,12 +216,21 @@ void rm_context_end(rm_card_t *card, rm_context_t *context, bool call_back) {
         card->nodes[ISA_NODE_COMPUTE].stop = true;
 }
 
-void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back) {
+static void close_now(rm_card_t *card, rm_context_t *context, bool call_back) {
     rm_spin(card);
-    rm_context_end(card, context, call_back || LOAD_ACQUIRE(&context->client->abandoned) != 0);
+    rm_context_close(card, context, call_back || LOAD_ACQUIRE(&context->client->abandoned) != 0);
     rm_unspin(card);
     card->port->ops->event_set(card->port, &card->progress); // who waits for what was cancelled
+}
+
+void rm_context_drain(rm_card_t *card, rm_context_t *context) {
+    close_now(card, context, true);
     // What hangs is reset by the watchdog, so this ends in any case.
     while (rm_wait(card, is_idle, context, PORT_WAIT_FOREVER) != STATUS_OK)
         continue;
+}
+
+status_t rm_context_end(rm_card_t *card, rm_context_t *context) {
+    close_now(card, context, false);
+    return rm_wait_signals(card, is_idle, context, PORT_WAIT_FOREVER);
 }

@@ -13,7 +13,7 @@ void rm_guest_enter(rm_card_t *card) {
         if (LIKELY((ATOMIC_ADD(&card->guests, 1u) & RM_GUESTS_WAIT) == 0))
             return;
         rm_guest_leave(card);
-        ops->event_wait(card->port, &card->progress, count, PORT_WAIT_FOREVER);
+        (void)ops->event_wait(card->port, &card->progress, count, PORT_WAIT_FOREVER, false);
     }
 }
 
@@ -30,7 +30,7 @@ static void keep_guests_out(rm_card_t *card) {
         uint64_t count = ops->event_count(card->port, &card->progress);
         if (LOAD_ACQUIRE(&card->guests) == RM_GUESTS_WAIT)
             return;
-        ops->event_wait(card->port, &card->progress, count, PORT_WAIT_FOREVER);
+        (void)ops->event_wait(card->port, &card->progress, count, PORT_WAIT_FOREVER, false);
     }
 }
 

@@ -207,7 +207,7 @@ status_t rm_mem_scrub(rm_card_t *card, const list_node_t *extents) {
          node = node->next) {
         isa_ring_packet_t packet;
         hw_packet_scrub(&packet, extent_of(node)->address, extent_of(node)->bytes);
-        status = rm_submit_own(card, job, &packet);
+        status = rm_submit_own_signals(card, job, &packet);
     }
     rm_free(card, job, sizeof *job);
     return status;

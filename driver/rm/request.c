@@ -120,8 +120,9 @@ static status_t context_destroy(rm_client_t *client, uint32_t handle) {
     rm_context_t *context = rm_client_get(client, handle, RM_CTX);
     if (context == NULL)
         return STATUS_NOT_FOUND;
-    rm_context_drain(client->card, context, false);
+    status_t status = rm_context_end(client->card, context);
     rm_put(&context->object);
+    RETURN_IF_ERROR(status);
     rm_object_t *object;
     RETURN_IF_ERROR(rm_client_take(client, handle, RM_CTX, &object));
     rm_context_destroy(client->card, context);
@@ -271,7 +272,9 @@ static status_t copied(rm_client_t *client, uint64_t *words, size_t bytes) {
     size_t n_words = expected / sizeof(uint64_t);
     copy_in(copy.words + HEAD_WORDS, words + HEAD_WORDS, n_words - HEAD_WORDS);
     status_t status = carry_out(client, &copy.head);
-    if (status == STATUS_OK)
+    if (status == STATUS_INTERRUPTED)
+        STORE_RELEASE(&((accel_req_t *)(void *)words)->flags, copy.head.flags);
+    if (status == STATUS_OK || status == STATUS_INTERRUPTED)
         copy_out(words + HEAD_WORDS, copy.words + HEAD_WORDS, n_words - HEAD_WORDS);
     return status;
 }

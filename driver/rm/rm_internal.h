@@ -490,9 +490,11 @@ WARN_UNUSED status_t rm_context_create(rm_client_t *client, accel_req_ctx_create
 WARN_UNUSED status_t rm_context_query(rm_client_t *client, accel_req_ctx_query_t *request);
 // Under the spin: cancels its queued jobs; later submissions are refused. `call_back`: those in
 // flight shall come back, too.
-void rm_context_end(rm_card_t *card, rm_context_t *context, bool call_back);
-// The same, and waits for those in flight.
-void rm_context_drain(rm_card_t *card, rm_context_t *context, bool call_back);
+void rm_context_close(rm_card_t *card, rm_context_t *context, bool call_back);
+// Calls those in flight back and waits for them.
+void rm_context_drain(rm_card_t *card, rm_context_t *context);
+// Waits for those in flight to end. STATUS_INTERRUPTED: to be called again.
+WARN_UNUSED status_t rm_context_end(rm_card_t *card, rm_context_t *context);
 void rm_context_destroy(rm_card_t *card, rm_context_t *context);
 // No client is in a request: descriptors are given back.
 void rm_context_detach(rm_card_t *card);
@@ -519,9 +521,13 @@ void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync);
 void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status);
 // Under the spin: how a point came about that was reached.
 status_t rm_sync_status(const rm_sync_t *sync, uint64_t value);
-// Pumps, then sleeps, until done(what) under the spin. STATUS_TIMEOUT.
+// Pumps, then sleeps, until done(what) under the spin. STATUS_TIMEOUT. Waits that are bounded by
+// what the watchdog does take no interrupts.
 WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
                              uint64_t deadline_ns);
+// The same for one that may be long: STATUS_INTERRUPTED.
+WARN_UNUSED status_t rm_wait_signals(rm_card_t *card, bool (*done)(const void *what),
+                                     const void *what, uint64_t deadline_ns);
 
 // --- submit.c ---
 
@@ -534,12 +540,17 @@ void rm_jobs_free(rm_card_t *card);
 // A packet of rm's own on the COPY node, waited for. `job`: the caller's memory, used meanwhile.
 // STATUS_DEVICE_LOST: what the card had in work is over, too; STATUS_IO: it may go on.
 WARN_UNUSED status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet);
+// The same; STATUS_INTERRUPTED, as long as the card was not given the packet.
+WARN_UNUSED status_t rm_submit_own_signals(rm_card_t *card, rm_job_t *job,
+                                           const isa_ring_packet_t *packet);
 
 // --- sched.c ---
 
 void rm_sched_notify(void *card, const hw_notice_t *notice); // [I]
 // Under the spin.
 void rm_sched_push(rm_card_t *card, rm_job_t *job);
+// Under the spin: takes a packet of rm's own out of the queue; false: it is not there (any more).
+bool rm_sched_withdraw(rm_card_t *card, rm_job_t *job);
 // [D][P] Takes in what the card finished, hands it what is ready. Locks: none held.
 void rm_sched_pump(rm_card_t *card);
 // One round of it. True: another one is due, by the caller or, if he has better to do, by

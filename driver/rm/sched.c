@@ -118,6 +118,14 @@ static void suspend(rm_card_t *card, rm_job_t *job) {
     release(card, job);
 }
 
+bool rm_sched_withdraw(rm_card_t *card, rm_job_t *job) {
+    if (list_is_empty(&job->link))
+        return false;
+    dequeue(job);
+    finish(card, job, STATUS_INTERRUPTED);
+    return true;
+}
+
 void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status) {
     rm_context_end_suspended(context, status);
     for (list_node_t *node; (node = list_first(&context->queue)) != NULL;) {

@@ -191,7 +191,8 @@ static bool is_finished(const void *what) {
     return job->finished;
 }
 
-status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet) {
+// STATUS_DEVICE_LOST.
+static status_t push_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet) {
     *job = (rm_job_t){.node = ISA_NODE_COPY, .packet = *packet};
     list_init(&job->link);
     rm_spin(card);
@@ -204,6 +205,24 @@ status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *
         return STATUS_DEVICE_LOST;
     }
     rm_pm_wake(card);
+    return STATUS_OK;
+}
+
+status_t rm_submit_own(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet) {
+    RETURN_IF_ERROR(push_own(card, job, packet));
     RETURN_IF_ERROR(rm_wait(card, is_finished, job, PORT_WAIT_FOREVER));
     return job->result;
+}
+
+// What the card has uses the caller's memory: that is waited for.
+status_t rm_submit_own_signals(rm_card_t *card, rm_job_t *job, const isa_ring_packet_t *packet) {
+    RETURN_IF_ERROR(push_own(card, job, packet));
+    status_t status = rm_wait_signals(card, is_finished, job, PORT_WAIT_FOREVER);
+    if (status == STATUS_INTERRUPTED) {
+        rm_spin(card);
+        bool is_back = rm_sched_withdraw(card, job);
+        rm_unspin(card);
+        status = is_back ? status : rm_wait(card, is_finished, job, PORT_WAIT_FOREVER);
+    }
+    return status == STATUS_OK ? job->result : status;
 }

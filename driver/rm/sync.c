@@ -37,9 +37,14 @@ status_t rm_sync_status(const rm_sync_t *sync, uint64_t value) {
     return value <= sync->good ? STATUS_OK : sync->status;
 }
 
-// `gives`: may hand the card work meanwhile.
-static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                         uint64_t deadline_ns, bool gives);
+typedef struct waiting {
+    bool (*done)(const void *what);
+    const void *what;
+    uint64_t deadline_ns;
+    bool gives; // may hand the card work meanwhile
+    bool takes_signals;
+} waiting_t;
+static status_t wait_for(rm_card_t *card, const waiting_t *waiting);
 
 typedef struct wish {
     const rm_client_t *client;
@@ -57,19 +62,39 @@ static bool is_decided(const void *what) {
            rm_client_is_lost(wish->client);
 }
 
-static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_sync_t *request) {
-    rm_card_t *card = client->card;
-    wish_t wish = {client, sync, request->value};
+static uint64_t deadline_of(rm_card_t *card, const accel_req_sync_t *request) {
     uint64_t now = rm_now(card);
-    uint64_t deadline = request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
-                                                                      : now + request->timeout_ns;
-    bool gives = !client->options.is_lazy || request->timeout_ns == PORT_WAIT_FOREVER;
-    RETURN_IF_ERROR(wait_for(card, is_decided, &wish, deadline, gives));
+    if ((request->head.flags & ACCEL_SYNC_UNTIL) != 0)
+        return request->timeout_ns;
+    return request->timeout_ns > PORT_WAIT_FOREVER - now ? PORT_WAIT_FOREVER
+                                                         : now + request->timeout_ns;
+}
+
+static status_t outcome(rm_card_t *card, const wish_t *wish) {
     rm_spin(card);
-    status_t status = sync->value >= request->value ? rm_sync_status(sync, request->value)
-                      : is_suspended(&wish)         ? STATUS_SUSPENDED
-                                                    : STATUS_DEVICE_LOST;
+    status_t status = wish->sync->value >= wish->value ? rm_sync_status(wish->sync, wish->value)
+                      : is_suspended(wish)             ? STATUS_SUSPENDED
+                                                       : STATUS_DEVICE_LOST;
     rm_unspin(card);
+    return status;
+}
+
+static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_sync_t *request) {
+    wish_t wish = {client, sync, request->value};
+    waiting_t waiting = {
+        .done = is_decided,
+        .what = &wish,
+        .deadline_ns = deadline_of(client->card, request),
+        .gives = !client->options.is_lazy || request->timeout_ns == PORT_WAIT_FOREVER,
+        .takes_signals = true,
+    };
+    status_t status = wait_for(client->card, &waiting);
+    if (status == STATUS_OK)
+        return outcome(client->card, &wish);
+    if (status == STATUS_INTERRUPTED) { // made again, it ends when it would have
+        request->timeout_ns = waiting.deadline_ns;
+        request->head.flags |= ACCEL_SYNC_UNTIL;
+    }
     return status;
 }
 
@@ -116,9 +141,9 @@ status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request) {
 
 // --- Waiting ---
 
-static bool ask(rm_card_t *card, bool (*done)(const void *what), const void *what) {
+static bool is_done(rm_card_t *card, const waiting_t *waiting) {
     rm_spin(card);
-    bool result = done(what);
+    bool result = waiting->done(waiting->what);
     rm_unspin(card);
     return result;
 }
@@ -133,52 +158,53 @@ static void count_waiter(rm_card_t *card, bool comes) {
     rm_unspin(card);
 }
 
-static void sleep_until(rm_card_t *card, uint64_t count, uint64_t deadline_ns) {
+static status_t sleep_until(rm_card_t *card, uint64_t count, const waiting_t *waiting) {
     rm_spin(card);
     rm_watch_start(card);
     rm_unspin(card);
     rm_sched_arm(card);
-    card->port->ops->event_wait(card->port, &card->progress, count, deadline_ns);
+    return card->port->ops->event_wait(card->port, &card->progress, count, waiting->deadline_ns,
+                                       waiting->takes_signals);
 }
 
 // *out_more: there is more to hand over.
-static bool look(rm_card_t *card, bool (*done)(const void *what), const void *what, bool gives,
-                 bool *out_more) {
-    *out_more = gives && rm_sched_round(card);
-    if (!gives)
+static bool look(rm_card_t *card, const waiting_t *waiting, bool *out_more) {
+    *out_more = waiting->gives && rm_sched_round(card);
+    if (!waiting->gives)
         rm_sched_look(card);
-    return ask(card, done, what);
+    return is_done(card, waiting);
 }
 
-static status_t wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                     uint64_t deadline_ns, bool gives, bool *out_more) {
+static status_t wait(rm_card_t *card, const waiting_t *waiting, bool *out_more) {
     uint64_t poll_until = 0;
+    status_t status = STATUS_OK;
     for (;;) {
         uint64_t count = card->port->ops->event_count(card->port, &card->progress);
-        if (look(card, done, what, gives, out_more))
+        if (look(card, waiting, out_more))
             return STATUS_OK;
+        if (status != STATUS_OK)
+            return status;
         uint64_t now = rm_now(card);
         if (poll_until == 0)
             poll_until = now + POLL_NS;
-        if (now >= deadline_ns)
+        if (now >= waiting->deadline_ns)
             return STATUS_TIMEOUT;
         if (now < poll_until || *out_more)
             CPU_PAUSE();
         else
-            sleep_until(card, count, deadline_ns);
+            status = sleep_until(card, count, waiting);
     }
 }
 
 // Only a waiter who gives is counted.
-static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const void *what,
-                         uint64_t deadline_ns, bool gives) {
+static status_t wait_for(rm_card_t *card, const waiting_t *waiting) {
     bool more;
     status_t status = STATUS_OK;
-    if (!look(card, done, what, gives, &more)) {
-        if (gives)
+    if (!look(card, waiting, &more)) {
+        if (waiting->gives)
             count_waiter(card, true);
-        status = wait(card, done, what, deadline_ns, gives, &more);
-        if (gives)
+        status = wait(card, waiting, &more);
+        if (waiting->gives)
             count_waiter(card, false);
     }
     if (UNLIKELY(more))
@@ -188,5 +214,12 @@ static status_t wait_for(rm_card_t *card, bool (*done)(const void *what), const 
 
 status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), const void *what,
                  uint64_t deadline_ns) {
-    return wait_for(card, done, what, deadline_ns, true);
+    waiting_t waiting = {done, what, deadline_ns, .gives = true};
+    return wait_for(card, &waiting);
+}
+
+status_t rm_wait_signals(rm_card_t *card, bool (*done)(const void *what), const void *what,
+                         uint64_t deadline_ns) {
+    waiting_t waiting = {done, what, deadline_ns, .gives = true, .takes_signals = true};
+    return wait_for(card, &waiting);
 }

@@ -57,6 +57,9 @@ typedef struct accel_req {
     uint32_t status;  // out: STATUS_*
 } accel_req_t;
 
+// STATUS_INTERRUPTED (Linux: -ERESTARTSYS): a signal came while the request waited; nothing is
+// changed, or CTX_DESTROY has begun. What the struct holds then is the request to make again.
+
 typedef struct accel_req_info {
     accel_req_t head;
     uint64_t profile_hash; // out, as all below
@@ -170,8 +173,12 @@ typedef struct accel_req_bind {
     uint64_t bytes;  // in
 } accel_req_bind_t;
 
+// `head.flags`:
+#define ACCEL_SYNC_UNTIL 1u // WAIT: `timeout_ns` is a time of the driver's monotonic clock
+
 // SYNC_WAIT ends with STATUS_SUSPENDED when the submission that would signal the point waits for
 // memory, and with STATUS_CONTEXT_LOST when it never will; points below one that failed stay good.
+// When it is interrupted, `timeout_ns` becomes the time at which it ends, and UNTIL is set.
 // SYNC_QUERY tells the value, whether its points were reached or given up: a SYNC_WAIT of no time
 // for a point that the value has passed tells which.
 typedef struct accel_req_sync {
@@ -179,7 +186,7 @@ typedef struct accel_req_sync {
     uint32_t handle;     // in; SYNC_CREATE: out
     uint32_t pad;        // zero
     uint64_t value;      // in: point (CREATE: first value); QUERY: out
-    uint64_t timeout_ns; // in, WAIT only: relative; all ones: forever
+    uint64_t timeout_ns; // in, WAIT only: relative, or UNTIL; all ones: forever
 } accel_req_sync_t;
 
 typedef struct accel_sync_point {

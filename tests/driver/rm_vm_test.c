@@ -87,11 +87,12 @@ static void tapped_write(port_t *port, uint32_t offset, uint32_t value) {
     tap->inner->reg_write32(port, offset, value);
 }
 
-static void tapped_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns) {
+static status_t tapped_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns,
+                            bool takes_signals) {
     tap_t *tap = tap_of(port);
     if (pthread_equal(pthread_self(), LOAD_ACQUIRE(&tap->waiter)) != 0)
         (void)ATOMIC_ADD(&tap->n_waits, 1u);
-    tap->inner->event_wait(port, event, count, deadline_ns);
+    return tap->inner->event_wait(port, event, count, deadline_ns, takes_signals);
 }
 
 static void tapped_release(port_t *port, port_pin_t *pin) {

@@ -88,6 +88,25 @@ static void assert_quiet(fixture_t *f) { assert_string_equal(f->last, ""); }
 
 // --- What fails ---
 
+// Only waits that may be interrupted are, and counted.
+static void chosen_waits_are_interrupted(void **state) {
+    fixture_t *f = *state;
+    port_event_t event;
+    port_fault_counts_t counts;
+    assert_int_equal(f->ops->event_init(f->port, &event), STATUS_OK);
+    port_fault_set(f->fault, &(port_fault_plan_t){.interrupt_at = 2});
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_int_equal(f->ops->event_wait(f->port, &event, 0, 1, false), STATUS_OK);
+        assert_int_equal(f->ops->event_wait(f->port, &event, 0, 1, true),
+                         i == 2 ? STATUS_INTERRUPTED : STATUS_OK);
+    }
+    port_fault_counts(f->fault, &counts);
+    assert_int_equal(counts.waits, 3);
+    assert_int_equal(counts.interrupted, 1);
+    f->ops->event_deinit(f->port, &event);
+    assert_quiet(f);
+}
+
 static void chosen_calls_fail(void **state) {
     fixture_t *f = *state;
     port_dma_t dma = {0};
@@ -325,6 +344,7 @@ static void doorbells_are_rung_without_locks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(chosen_waits_are_interrupted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chosen_calls_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_call_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cards_disappear, set_up, tear_down),

@@ -133,6 +133,28 @@ static void run_failing(const scenario_t *s, bool posted, uint64_t n, uint64_t f
     end(&w, s);
 }
 
+// A signal comes whenever the operation would sleep for long: it is done, or says so and left
+// nothing behind, and can be made again.
+static void run_interrupted(const scenario_t *s, bool posted) {
+    world_t w;
+    port_fault_counts_t counts;
+    begin(&w, s, posted);
+    state_t before = state_of(&w, s);
+    port_fault_set(w.fault, &(port_fault_plan_t){.interrupt_at = 1, .interrupt_for = UINT64_MAX});
+    status_t status = s->act(&w);
+    port_fault_counts(w.fault, &counts);
+    port_fault_set(w.fault, NULL);
+    SO(&w, status == s->expected || (status == STATUS_INTERRUPTED && counts.interrupted > 0));
+    if (status == STATUS_INTERRUPTED && (s->flags & LOSES) == 0)
+        check_same(&w, s, &before);
+    check_rules(&w);
+    if (status == STATUS_INTERRUPTED)
+        SAME(&w, s->act(&w), s->expected);
+    if (s->check != NULL)
+        s->check(&w);
+    end(&w, s);
+}
+
 typedef struct totals {
     uint64_t scenarios, runs;
 } totals_t;
@@ -143,6 +165,7 @@ static void run_scenario(const scenario_t *s, bool posted, totals_t *totals) {
         run_failing(s, posted, n, 1);
         run_failing(s, posted, n, UINT64_MAX);
     }
+    run_interrupted(s, posted);
     totals->scenarios++;
     totals->runs += 2 * n_calls;
     printf("%3" PRIu64 " calls: %s%s\n", n_calls, s->name, posted ? " (posted)" : "");

@@ -43,15 +43,24 @@ static const char *back_name(port_fault_call_t kind) {
     }
 }
 
+// Whether `number` is one of `n` (at least 1) from `first` on; 0: none is.
+static bool is_chosen(uint64_t number, uint64_t first, uint64_t n) {
+    return first != 0 && number >= first && number - first < (n == 0 ? 1 : n);
+}
+
 bool fault_next(port_fault_t *port, port_fault_call_t kind) {
     uint64_t number = ++port->counts.calls;
     port->counts.by_call[kind]++;
-    const port_fault_plan_t *plan = &port->plan;
-    uint64_t n_fail = plan->fail_for == 0 ? 1 : plan->fail_for;
-    if (plan->fail_at == 0 || number < plan->fail_at || number - plan->fail_at >= n_fail)
-        return false;
-    port->counts.failed++;
-    return true;
+    bool fails = is_chosen(number, port->plan.fail_at, port->plan.fail_for);
+    port->counts.failed += fails;
+    return fails;
+}
+
+bool fault_next_wait(port_fault_t *port) {
+    uint64_t number = ++port->counts.waits;
+    bool interrupts = is_chosen(number, port->plan.interrupt_at, port->plan.interrupt_for);
+    port->counts.interrupted += interrupts;
+    return interrupts;
 }
 
 // --- Entries ---

@@ -57,6 +57,9 @@ typedef struct port_fault_plan {
     // Number of the register read, or write, from which on the card is gone: reads are all ones,
     // writes are lost, no interrupt comes, function_reset fails.
     uint64_t gone_at_read, gone_at_write;
+    // Number of the interruptible event_wait from which on a signal comes, 0: never; and how many
+    // from there on, at least 1.
+    uint64_t interrupt_at, interrupt_for;
 } port_fault_plan_t;
 
 // From now on; all counts begin again. NULL: nothing fails. Any thread.
@@ -65,8 +68,9 @@ void port_fault_set(port_fault_t *port, const port_fault_plan_t *plan);
 typedef struct port_fault_counts {
     uint64_t calls, failed; // calls that can fail
     uint64_t by_call[PORT_FAULT_CALL_COUNT];
-    uint64_t reads, writes; // of registers
-    uint64_t interrupts;    // that reached the core
+    uint64_t reads, writes;      // of registers
+    uint64_t waits, interrupted; // interruptible event_waits
+    uint64_t interrupts;         // that reached the core
 } port_fault_counts_t;
 // Since port_fault_set.
 void port_fault_counts(port_fault_t *port, port_fault_counts_t *out_counts);

@@ -86,6 +86,8 @@ static inline void fault_unlock(port_fault_t *port) { (void)pthread_mutex_unlock
 // --- books.c; all under the mutex ---
 
 void fault_tell(port_fault_t *port, const char *format, ...) PRINTF_LIKE(2, 3);
+// Counts the interruptible wait and says whether a signal comes.
+bool fault_next_wait(port_fault_t *port);
 const char *fault_call_name(port_fault_call_t kind);
 // Counts the call and says whether it fails.
 bool fault_next(port_fault_t *port, port_fault_call_t kind);

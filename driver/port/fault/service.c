@@ -157,15 +157,18 @@ static void fault_event_set(port_t *base, port_event_t *event) {
     port->inner->ops->event_set(port->inner, event);
 }
 
-static void fault_event_wait(port_t *base, port_event_t *event, uint64_t count,
-                             uint64_t deadline_ns) {
+static status_t fault_event_wait(port_t *base, port_event_t *event, uint64_t count,
+                                 uint64_t deadline_ns, bool interruptible) {
     port_fault_t *port = fault_of(base);
     check_event(port, "event_wait", event);
     fault_lock(port);
     fault_check_context(port, "event_wait", IN_PROCESS, false);
     fault_check_none_held(port, "event_wait");
+    bool interrupts = interruptible && fault_next_wait(port);
     fault_unlock(port);
-    port->inner->ops->event_wait(port->inner, event, count, deadline_ns);
+    if (interrupts)
+        return STATUS_INTERRUPTED;
+    return port->inner->ops->event_wait(port->inner, event, count, deadline_ns, interruptible);
 }
 
 // --- Work ---

@@ -86,8 +86,11 @@ void user_event_set(port_t *port, port_event_t *storage) {
     (void)pthread_mutex_unlock(&event->mutex);
 }
 
-void user_event_wait(port_t *port, port_event_t *storage, uint64_t count, uint64_t deadline_ns) {
+// Handlers of signals run meanwhile, and who is to die dies.
+status_t user_event_wait(port_t *port, port_event_t *storage, uint64_t count, uint64_t deadline_ns,
+                         bool interruptible) {
     (void)port;
+    (void)interruptible;
     event_t *event = event_of(storage);
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
                              .tv_nsec = (time_t)(deadline_ns % 1000000000u)};
@@ -98,6 +101,7 @@ void user_event_wait(port_t *port, port_event_t *storage, uint64_t count, uint64
                      ? pthread_cond_wait(&event->moved, &event->mutex)
                      : pthread_cond_timedwait(&event->moved, &event->mutex, &until);
     (void)pthread_mutex_unlock(&event->mutex);
+    return STATUS_OK;
 }
 
 uint64_t port_user_clock_ns(void *user) {

@@ -77,7 +77,8 @@ status_t user_event_init(port_t *port, port_event_t *event);
 void user_event_deinit(port_t *port, port_event_t *event);
 uint64_t user_event_count(port_t *port, port_event_t *event);
 void user_event_set(port_t *port, port_event_t *event);
-void user_event_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns);
+status_t user_event_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns,
+                         bool interruptible);
 uint64_t user_now_ns(port_t *port);
 void user_stall_us(port_t *port, uint32_t us);
 

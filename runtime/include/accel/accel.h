@@ -50,6 +50,7 @@ typedef enum accel_status {
     ACCEL_SUSPENDED = 12,    // internal to the driver; no call returns it
     ACCEL_MISMATCH = 13,     // file and card, or versions, do not fit
     ACCEL_INTERNAL = 14,     // a bug in accel
+    ACCEL_INTERRUPTED = 15,  // internal to the driver; no call returns it
 } accel_status_t;
 
 // A static text; never NULL.
