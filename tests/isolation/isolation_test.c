@@ -56,12 +56,13 @@ static int set_up(void **state) {
     return 0;
 }
 
+// The daemon ends first: what a test that failed left on the card may never end.
 static int tear_down(void **state) {
     fixture_t *f = *state;
     bool went_on = f->bystander.side.device != NULL && bystander_end(&f->bystander);
+    served_stop(&f->served);
     side_close(&f->side);
     accel_program_close(f->program);
-    served_stop(&f->served);
     return went_on ? 0 : -1;
 }
 
