@@ -32,6 +32,8 @@ static bool op_is_admins(uint16_t op) {
 
 static uint32_t op_flags(uint16_t op) {
     switch (op) {
+    case ACCEL_REQ_CTX_CREATE:
+        return ACCEL_CTX_FENCED;
     case ACCEL_REQ_BO_CREATE:
         return ACCEL_BO_HOST;
     case ACCEL_REQ_BO_FROM_USER:
@@ -52,6 +54,9 @@ static uint32_t op_flags(uint16_t op) {
 // --- Single requests ---
 
 static bool context_is_valid(const accel_req_ctx_create_t *request) {
+    bool fenced = (request->head.flags & ACCEL_CTX_FENCED) != 0;
+    if (fenced && request->service_class == ACCEL_CLASS_BEST_EFFORT)
+        return false; // others could keep it from the card for ever
     if (request->service_class == ACCEL_CLASS_BEST_EFFORT)
         return request->share == 0;
     return request->service_class <= ACCEL_CLASS_BURST && request->share >= 1 &&

@@ -214,7 +214,7 @@ void rm_client_abandon(rm_client_t *client) {
     }
     rm_watch_at(card, 0);
     rm_unspin(card);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
 }
 
 // --- Accounts ---

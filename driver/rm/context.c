@@ -30,6 +30,7 @@ static void delist(rm_card_t *card, rm_context_t *context) {
     if (!list_is_empty(&context->link)) {
         list_remove(&context->link);
         context->client->contexts--;
+        card->n_fenced -= context->fenced;
         rm_class_leave(card, context);
     }
     rm_unspin(card);
@@ -80,12 +81,15 @@ static status_t make_descriptor(rm_card_t *card, rm_context_t *context) {
 
 static status_t join(rm_card_t *card, rm_context_t *context) {
     rm_spin(card);
+    bool held = context->fenced && card->n_holds > 0; // nothing on it is out of time
     status_t status = context->client->banned              ? STATUS_DENIED
+                      : held                               ? STATUS_BUSY
                       : rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST
                                                            : rm_class_join(card, context);
     if (status == STATUS_OK) {
         list_push_back(&card->contexts, &context->link);
         context->client->contexts++;
+        card->n_fenced += context->fenced;
     }
     rm_unspin(card);
     return status;
@@ -109,6 +113,7 @@ status_t rm_context_create(rm_client_t *client, accel_req_ctx_create_t *request)
     context->client = client;
     context->service_class = request->service_class;
     context->share = request->share;
+    context->fenced = (request->head.flags & ACCEL_CTX_FENCED) != 0;
     context->vm = rm_client_get(client, request->vm, RM_VM);
     status_t status = context->vm == NULL ? STATUS_NOT_FOUND : context_init(card, context);
     if (status == STATUS_OK)
@@ -195,7 +200,8 @@ bool rm_context_take_over(rm_context_t *context, rm_job_t *job) {
 
 void rm_context_end_suspended(rm_context_t *context, status_t status) {
     for (uint32_t i = 0; i < context->n_owed; i++) {
-        rm_sync_advance(context->owed[i].sync, context->owed[i].value, status);
+        rm_sync_advance(context->client->card, context->owed[i].sync, context->owed[i].value,
+                        status);
         rm_put(&context->owed[i].sync->object);
     }
     context->n_owed = 0;
@@ -220,7 +226,7 @@ static void close_now(rm_card_t *card, rm_context_t *context, bool call_back) {
     rm_spin(card);
     rm_context_close(card, context, call_back || LOAD_ACQUIRE(&context->client->abandoned) != 0);
     rm_unspin(card);
-    card->port->ops->event_set(card->port, &card->progress); // who waits for what was cancelled
+    rm_progress(card); // who waits for what was cancelled
 }
 
 void rm_context_drain(rm_card_t *card, rm_context_t *context) {

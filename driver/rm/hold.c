@@ -40,7 +40,7 @@ static void release(rm_client_t *client) {
 
 static status_t take(rm_client_t *client) {
     rm_card_t *card = client->card;
-    if (card->holder != NULL)
+    if (card->holder != NULL || card->n_fenced > 0)
         return STATUS_BUSY;
     card->holder = client;
     client->held_at = rm_now(card);

@@ -19,7 +19,7 @@ void rm_guest_enter(rm_card_t *card) {
 
 void rm_guest_leave(rm_card_t *card) {
     if (UNLIKELY(ATOMIC_SUB(&card->guests, 1u) == RM_GUESTS_WAIT))
-        card->port->ops->event_set(card->port, &card->progress);
+        rm_progress(card);
 }
 
 // All of them are lost, so that none waits for the card.
@@ -36,7 +36,7 @@ static void keep_guests_out(rm_card_t *card) {
 
 static void let_guests_in(rm_card_t *card) {
     (void)ATOMIC_SUB(&card->guests, RM_GUESTS_WAIT);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
 }
 
 // --- Work that comes back ---

@@ -87,7 +87,7 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
     if (status != STATUS_OK)
         return rm_recover_card(card, ACCEL_LOST_RESET); // with the gate closed
     rm_recover_open(card);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
     wake_for_work(card);
     rm_sched_nudge(card);
     return STATUS_OK;
@@ -135,7 +135,7 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     bool is_news = go_away(card);
     rm_unspin(card);
     // Who waits learns it before the reset ends.
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
     status_t status = hw_reset_card(card->hw);
     rm_spin(card);
     card->info = *hw_info(card->hw);
@@ -149,7 +149,7 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     card->recovering = card->distrusted = false;
     rm_unspin(card);
     rm_recover_open(card);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
     return status;
 }
 
@@ -167,7 +167,7 @@ void rm_recover_gone(rm_card_t *card, bool is_there) {
     lose_all(card, ACCEL_LOST_REMOVED);
     rm_unspin(card);
     rm_recover_open(card);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
 }
 
 // --- A card that did not do as it was told ---
@@ -342,6 +342,6 @@ bool rm_recover_pages(rm_card_t *card) {
         }
         retire(card, page);
     }
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "driver/port.h"
 #include "driver/uapi/accel_uapi.h"
+#include "support/list.h"
 
 typedef struct rm_card rm_card_t;
 typedef struct rm_client rm_client_t;
@@ -74,6 +75,42 @@ void rm_client_close(rm_client_t *client);
 // calls its work back: for whoever learns that its process died while a request of it still waits
 // or works on the card. Only closing follows.
 void rm_client_abandon(rm_client_t *client);
+
+// --- Timelines and fences of the system (dma_fence) ---
+
+// A timeline whose handle the owner of the card looked up. It is not destroyed (BUSY) until it is
+// released, which comes before its client is closed.
+typedef struct rm_sync rm_sync_t;
+// [P] NULL: the client has no such timeline.
+rm_sync_t *rm_sync_hold(rm_client_t *client, uint32_t handle);
+void rm_sync_release(rm_sync_t *sync); // [D][P]
+
+// One point that the owner wants to hear of, in his memory, which stays until `told` is called or
+// rm_fence_unwatch returned true.
+typedef struct rm_fence rm_fence_t;
+struct rm_fence {
+    // [D][P] Once: STATUS_OK, or how the work that was to reach the point ended (CONTEXT_LOST,
+    // DEVICE_LOST). Fences come in any order. No lock of rm is held; calls nothing of rm.
+    void (*told)(rm_fence_t *fence, status_t status);
+    // rm's own.
+    list_node_t link;
+    uint64_t value;
+    status_t status;
+    bool is_due;
+};
+// [D][P] `told` may be called before this returns. STATUS_INVALID: nobody promised the point, and
+// so it may never be reached; promised are points of submissions of fenced contexts, and the
+// owner's.
+WARN_UNUSED status_t rm_fence_watch(rm_client_t *client, rm_sync_t *sync, uint64_t value,
+                                    rm_fence_t *fence);
+// [D][P] True: it will not be told. False: it was, or is being told at this moment.
+bool rm_fence_unwatch(rm_client_t *client, rm_fence_t *fence);
+// [D][P] The owner will post the point: a fence of another driver stands behind it.
+void rm_sync_promise(rm_client_t *client, rm_sync_t *sync, uint64_t value);
+// [D][P] The timeline reaches the point, with `status` if that is not OK: then submissions that
+// wait for it end with CONTEXT_LOST. A point behind the present one is nothing. Also of a lost
+// client.
+void rm_sync_post(rm_client_t *client, rm_sync_t *sync, uint64_t value, status_t status);
 
 // [P] Checks and carries out one request of `bytes` readable and writable bytes, 8-byte aligned;
 // pointers in it were made readable and writable by the port. The request is copied before it is

@@ -82,7 +82,7 @@ typedef struct rm_bo {
 
 // --- Jobs ---
 
-typedef struct rm_sync {
+struct rm_sync {
     rm_object_t object;
     // Under the spin.
     uint64_t value;
@@ -90,7 +90,9 @@ typedef struct rm_sync {
     // Sticky once not OK: from then on a point above `good` was never truly reached.
     status_t status;
     uint64_t good;
-} rm_sync_t;
+    uint64_t promised;  // the last point that comes for certain
+    list_node_t fences; // that are not told
+};
 
 typedef struct rm_point {
     rm_sync_t *sync;
@@ -185,6 +187,7 @@ typedef struct rm_context {
     list_node_t save; // extents
     uint64_t save_bytes;
     uint32_t service_class, share;
+    bool fenced; // all its submissions end, whatever anybody does
     // Under the spin.
     list_node_t link;       // of the card's contexts
     list_node_t waiting;    // of those that have something in `queue`
@@ -324,6 +327,7 @@ struct rm_card {
     uint64_t last_turn, served_floor;
 
     // The watchdog's clock (hold.c).
+    uint32_t n_fenced;   // contexts, which nobody may hold up
     rm_client_t *holder; // or NULL
     uint32_t n_holds;    // it stands when above 0
     uint64_t held_since; // wall time
@@ -344,6 +348,8 @@ struct rm_card {
     uint64_t last_event;
 
     port_event_t progress; // set when a job finished or a timeline moved
+    list_node_t told;      // under the spin: fences that are to be told
+    uint32_t n_told;       // atomic
     // Atomic; written in the interrupt.
     uint32_t irqs, alarms, gone;
     uint32_t gate;     // who is in hw, and RM_GATE_CLOSED
@@ -518,7 +524,7 @@ WARN_UNUSED status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *reque
 WARN_UNUSED status_t rm_sync_request(rm_client_t *client, accel_req_sync_t *request);
 void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync);
 // Under the spin: the timeline reaches the point, with `status` if that is not OK.
-void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status);
+void rm_sync_advance(rm_card_t *card, rm_sync_t *sync, uint64_t value, status_t status);
 // Under the spin: how a point came about that was reached.
 status_t rm_sync_status(const rm_sync_t *sync, uint64_t value);
 // Pumps, then sleeps, until done(what) under the spin. STATUS_TIMEOUT. Waits that are bounded by
@@ -528,6 +534,16 @@ WARN_UNUSED status_t rm_wait(rm_card_t *card, bool (*done)(const void *what), co
 // The same for one that may be long: STATUS_INTERRUPTED.
 WARN_UNUSED status_t rm_wait_signals(rm_card_t *card, bool (*done)(const void *what),
                                      const void *what, uint64_t deadline_ns);
+
+// --- fence.c ---
+
+// Under the spin: moves the fences that are due.
+void rm_fence_collect(rm_card_t *card, rm_sync_t *sync);
+// Under the spin: whether the submission ends in finite time, and so its points may be promised.
+WARN_UNUSED status_t rm_fence_check(const rm_job_t *job);
+void rm_fence_promise(const rm_job_t *job); // under the spin
+// [D][P] Timelines moved or jobs ended: fences are told, waiters woken. Locks: none held.
+void rm_progress(rm_card_t *card);
 
 // --- submit.c ---
 

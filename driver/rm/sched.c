@@ -98,7 +98,7 @@ static void finish(rm_card_t *card, rm_job_t *job, status_t status) {
     bool is_own = job->context == NULL;
     job->result = status;
     for (uint32_t i = 0; i < job->n_out; i++)
-        rm_sync_advance(job->out[i].sync, job->out[i].value, status);
+        rm_sync_advance(card, job->out[i].sync, job->out[i].value, status);
     release(card, job);
     if (!is_own) // else its caller has it
         rm_job_keep(card, job);
@@ -553,7 +553,7 @@ static void tell_late(const rm_card_t *card, const plan_t *plan) {
 // rung before the ring is stopped.
 static void act(rm_card_t *card, const plan_t *plan) {
     if (plan->ended || plan->dropped)
-        card->port->ops->event_set(card->port, &card->progress);
+        rm_progress(card);
     if (plan->ended)
         tell_late(card, plan);
     for (uint32_t i = ISA_NODE_COUNT; i-- > 0;) {
@@ -613,7 +613,7 @@ void rm_sched_look(rm_card_t *card) {
     plan_t plan = turn(card, false);
     rm_leave(card);
     if (plan.ended)
-        card->port->ops->event_set(card->port, &card->progress);
+        rm_progress(card);
 }
 
 void rm_sched_nudge(rm_card_t *card) {
@@ -627,7 +627,7 @@ void rm_sched_nudge(rm_card_t *card) {
     if (!somebody)
         rm_sched_pump(card);
     else if (!plan.ended) // else it was set
-        card->port->ops->event_set(card->port, &card->progress);
+        rm_progress(card);
 }
 
 bool rm_sched_stop(rm_card_t *card, uint32_t number) {

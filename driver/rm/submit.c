@@ -149,6 +149,8 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
     RETURN_IF_ERROR(may_submit(client, context));
     if (job->resume && context->state != ACCEL_CTX_SUSPENDED)
         return STATUS_INVALID;
+    if (context->fenced)
+        RETURN_IF_ERROR(rm_fence_check(job));
     if (!job->resume && !has_place(card, client))
         return STATUS_BUSY;
     if (job->resume) {
@@ -158,6 +160,8 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
         for (uint32_t i = 0; i < job->n_out; i++)
             job->out[i].sync->suspended_at = 0;
     }
+    if (context->fenced)
+        rm_fence_promise(job);
     client->submissions++;
     rm_sched_push(card, job);
     return STATUS_OK;

@@ -12,6 +12,7 @@ status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request) {
     if (sync == NULL)
         return STATUS_NO_MEMORY;
     sync->value = sync->good = request->value;
+    list_init(&sync->fences);
     status_t status = rm_client_add(client, &sync->object, RM_SYNC, &request->handle);
     if (status != STATUS_OK)
         rm_sync_destroy(client->card, sync);
@@ -20,7 +21,7 @@ status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request) {
 
 void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync) { rm_free(card, sync, sizeof *sync); }
 
-void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status) {
+void rm_sync_advance(rm_card_t *card, rm_sync_t *sync, uint64_t value, status_t status) {
     if (value > sync->value)
         sync->value = value;
     if (sync->suspended_at != 0 && sync->suspended_at <= sync->value)
@@ -31,6 +32,8 @@ void rm_sync_advance(rm_sync_t *sync, uint64_t value, status_t status) {
     } else if (sync->status == STATUS_OK) {
         sync->good = sync->value;
     }
+    if (UNLIKELY(!list_is_empty(&sync->fences)))
+        rm_fence_collect(card, sync);
 }
 
 status_t rm_sync_status(const rm_sync_t *sync, uint64_t value) {
@@ -103,11 +106,11 @@ static status_t sync_signal(rm_client_t *client, rm_sync_t *sync, uint64_t value
     rm_spin(card);
     bool backwards = value <= sync->value;
     if (!backwards)
-        rm_sync_advance(sync, value, STATUS_OK);
+        rm_sync_advance(card, sync, value, STATUS_OK);
     rm_unspin(card);
     if (backwards)
         return STATUS_INVALID;
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
     if (!client->options.is_lazy)
         rm_sched_pump(card);
     return STATUS_OK;

@@ -184,7 +184,7 @@ static void look_at_ask(rm_card_t *card) {
     card->ask.result = status;
     card->ask.done = ask.asked;
     rm_unspin(card);
-    card->port->ops->event_set(card->port, &card->progress);
+    rm_progress(card);
 }
 
 // --- Who asks whether the card is there ---
@@ -235,7 +235,7 @@ static void end_look(rm_card_t *card) {
         card->wanted_look = 0;
     rm_unspin(card);
     if (is_wanted)
-        card->port->ops->event_set(card->port, &card->progress);
+        rm_progress(card);
 }
 
 // --- When next ---

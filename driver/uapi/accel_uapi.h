@@ -91,6 +91,15 @@ typedef struct accel_req_handle {
 #define ACCEL_CLASS_FIXED       1u // its share, never more
 #define ACCEL_CLASS_BURST       2u // its share, and what others leave for as long as they do
 
+// `head.flags`:
+// For points that other drivers wait for (dma_fence): all work of the context ends in finite time.
+// A class with a share; of SUBMIT: no RESUME, no MAY_SUSPEND, on COMPUTE a time limit of at most
+// ACCEL_FENCED_MAX_NS, and points to wait for only those that are reached or that submissions of
+// such contexts (or the driver) will reach: else INVALID. BUSY: a debugger holds the card, which in
+// turn is BUSY while there is such a context.
+#define ACCEL_CTX_FENCED    1u
+#define ACCEL_FENCED_MAX_NS UINT64_C(10000000000)
+
 // LIMIT: the shares of all contexts would pass 100.
 typedef struct accel_req_ctx_create {
     accel_req_t head;
@@ -408,7 +417,7 @@ typedef struct accel_req_inject {
 // on it is out of time: neither work that stands still, nor a preemption without an answer, nor a
 // submission's time limit. Others wait for as long as it takes (waits have limits of their own);
 // errors, resets, removal and shares are as ever. Ends with RELEASE or the client. BUSY: somebody
-// holds it.
+// holds it, or there is a fenced context.
 typedef struct accel_req_hold {
     accel_req_t head;
 } accel_req_hold_t;
