@@ -347,8 +347,9 @@ static const char *const intro[] = {
     "and the",
     "draw: cycles are counted as before, and the simulator works as fast as it can.",
     "",
-    "HEARTBEAT counts packets, issues and slices of harts: it moves as long as a healthy gang "
-    "does.",
+    "HEARTBEAT counts packets, pieces of copies, issues and slices of harts: it moves as long as a "
+    "healthy",
+    "gang or a copy does.",
     "The simulated card works in threads of the host, which may wait seconds for a processor. HELD "
     "moves",
     "when a node had work and its thread used less than a millisecond of processor time since the "
