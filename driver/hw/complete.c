@@ -17,8 +17,13 @@ static uint32_t ring_of(const isa_completion_t *entry) {
 // Slots that the card has and did not tell of.
 static uint32_t given(const hw_ring_t *ring) { return LOAD_ACQUIRE(&ring->rung) - ring->head; }
 
-static uint64_t fence_before(const hw_ring_t *ring, uint32_t position) {
-    return ring->fences[(position - 1) % HW_RING_SLOTS];
+static uint64_t mark_before(const hw_ring_t *ring, uint32_t position) {
+    return ring->marks[(position - 1) % HW_RING_SLOTS];
+}
+
+// All packets are, but those of a batch before its last.
+static bool is_last(const hw_ring_t *ring, uint32_t position) {
+    return ring->marks[position % HW_RING_SLOTS] == ring->fences[position % HW_RING_SLOTS];
 }
 
 static void notify(const hw_device_t *device, const hw_notice_t *notice) {
@@ -28,21 +33,57 @@ static void notify(const hw_device_t *device, const hw_notice_t *notice) {
 // --- Positions ---
 
 static void step(hw_ring_t *ring) {
-    STORE_RELEASE(&ring->done, ring->fences[ring->head % HW_RING_SLOTS]);
+    if (is_last(ring, ring->head)) {
+        STORE_RELEASE(&ring->done, ring->fences[ring->head % HW_RING_SLOTS]);
+        ring->n_over = 0;
+    } else {
+        ring->n_over++;
+    }
     STORE_RELEASE(&ring->head, ring->head + 1);
 }
 
+// The first failure of a batch is kept until the batch is over.
+static void keep_failure(hw_failure_t *failure, const hw_notice_t *notice) {
+    if (failure->is_set || notice->kind == HW_NOTICE_DONE)
+        return;
+    *failure =
+        (hw_failure_t){.is_set = true, .cause = notice->cause, .has_record = notice->fault != NULL};
+    if (failure->has_record)
+        failure->record = *notice->fault;
+}
+
+static void take_failure(hw_failure_t *failure, hw_notice_t *notice) {
+    if (!failure->is_set)
+        return;
+    failure->is_set = false;
+    notice->kind = HW_NOTICE_FAULT;
+    notice->cause = failure->cause;
+    failure->record.fence = notice->fence;
+    notice->fault = failure->has_record ? &failure->record : NULL;
+}
+
+// How the packet at the ring's head ended: kept within a batch, else told.
+static void tell(hw_device_t *device, hw_ring_t *ring, hw_notice_t *notice) {
+    notice->fence = ring->fences[ring->head % HW_RING_SLOTS];
+    if (!is_last(ring, ring->head)) {
+        keep_failure(&ring->failure, notice);
+        return;
+    }
+    take_failure(&ring->failure, notice);
+    notify(device, notice);
+}
+
 // A packet ended and its entry was lost: how it ended is not known, so its context pays for it.
-static void tell_unknown(hw_device_t *device, uint32_t number, uint32_t ring, uint64_t fence) {
+static void tell_unknown(hw_device_t *device, uint32_t number, uint32_t ring_number) {
+    hw_ring_t *ring = &device->nodes[number].rings[ring_number];
     hw_notice_t notice = {
         .kind = HW_NOTICE_FAULT,
         .node = number,
-        .ring = ring,
-        .fence = fence,
-        .fault = hw_fault_search(device, number, fence),
+        .ring = ring_number,
+        .fault = hw_fault_search(device, number, ring->marks[ring->head % HW_RING_SLOTS]),
     };
     notice.cause = notice.fault != NULL ? notice.fault->cause : (uint32_t)ISA_FAULT_INTERNAL;
-    notify(device, &notice);
+    tell(device, ring, &notice);
 }
 
 // The packets before `position` are over. Those that need no entry are done.
@@ -53,7 +94,7 @@ static void pass_over(hw_device_t *device, uint32_t number, uint32_t ring_number
     while (ring->head != position) {
         uint32_t at = ring->head % HW_RING_SLOTS;
         if (ring->wants_entry[at]) {
-            tell_unknown(device, number, ring_number, ring->fences[at]);
+            tell_unknown(device, number, ring_number);
             node->skipped -= node->skipped > 0;
         }
         step(ring);
@@ -62,27 +103,35 @@ static void pass_over(hw_device_t *device, uint32_t number, uint32_t ring_number
         node->in_doubt = false;
 }
 
-// The position behind the packet of `fence`; false: the ring holds none.
-static bool find_fence(const hw_ring_t *ring, uint64_t fence, uint32_t *out_position) {
+// The position of the first packet that the card has and knows by `mark`; false: there is none.
+static bool find_mark(const hw_ring_t *ring, uint64_t mark, uint32_t *out_position) {
     uint32_t end = ring->head + given(ring);
     for (uint32_t at = ring->head; at != end; at++) {
-        if (ring->fences[at % HW_RING_SLOTS] != fence)
+        if (ring->marks[at % HW_RING_SLOTS] != mark)
             continue;
-        *out_position = at + 1;
+        *out_position = at;
         return true;
     }
     return false;
 }
 
-bool hw_ring_holds(const hw_ring_t *ring, uint64_t fence) {
-    uint32_t position;
-    return find_fence(ring, fence, &position);
+// A batch that has begun counts as in work: nothing of it may run twice.
+uint64_t hw_ring_fence_of(const hw_ring_t *ring, uint64_t mark) {
+    uint32_t at = ring->head;
+    bool found = ring->n_over > 0 || (mark != 0 && find_mark(ring, mark, &at));
+    return found ? ring->fences[at % HW_RING_SLOTS] : 0;
 }
 
+// Within a batch a mark is no sign of its end.
 void hw_ring_catch_up(hw_device_t *device, uint32_t number, uint32_t ring_number, uint64_t fence) {
-    uint32_t position;
-    if (find_fence(&device->nodes[number].rings[ring_number], fence, &position))
-        pass_over(device, number, ring_number, position);
+    const hw_ring_t *ring = &device->nodes[number].rings[ring_number];
+    uint32_t end = ring->head + given(ring);
+    for (uint32_t at = ring->head; at != end; at++) {
+        if (ring->fences[at % HW_RING_SLOTS] != fence || !is_last(ring, at))
+            continue;
+        pass_over(device, number, ring_number, at + 1);
+        return;
+    }
 }
 
 // --- One entry ---
@@ -111,7 +160,7 @@ static bool kind_of(uint8_t type, hw_notice_kind_t *out_kind) {
 
 static bool packet_fits(const hw_ring_t *ring, const isa_completion_t *entry) {
     hw_notice_kind_t kind;
-    uint64_t fence = fence_before(ring, entry->head);
+    uint64_t fence = mark_before(ring, entry->head);
     bool is_fault = entry->type == ISA_COMP_FAULT;
     // Of a slot that it could not read, the card does not know the fence.
     bool is_unread = is_fault && entry->status == ISA_FAULT_PACKET_BUS && entry->fence == 0;
@@ -142,17 +191,37 @@ static void tell_packet(hw_device_t *device, uint32_t number, const isa_completi
     hw_notice_t notice = {
         .node = number,
         .ring = ring_number,
-        .fence = ring->fences[ring->head % HW_RING_SLOTS],
         .info = entry->info,
         .time = entry->time,
     };
     (void)kind_of(entry->type, &notice.kind);
     if (notice.kind == HW_NOTICE_FAULT) {
         notice.cause = hw_fault_cause(entry->status);
-        notice.fault = hw_fault_take(device, entry->info, number, notice.fence);
+        notice.fault =
+            hw_fault_take(device, entry->info, number, ring->marks[ring->head % HW_RING_SLOTS]);
     }
-    notify(device, &notice);
+    tell(device, ring, &notice);
     step(ring);
+}
+
+// Of a batch that failed no rest comes back; nor of one of which it is not known how far it came,
+// since an entry was lost.
+static void end_failed(hw_device_t *device, uint32_t number) {
+    hw_node_t *node = &device->nodes[number];
+    hw_ring_t *ring = &node->rings[ISA_RING_NORMAL];
+    hw_notice_t notice = {.kind = HW_NOTICE_FAULT,
+                          .node = number,
+                          .ring = ISA_RING_NORMAL,
+                          .cause = ISA_FAULT_INTERNAL,
+                          .fence = ring->fences[ring->head % HW_RING_SLOTS]};
+    if (node->skipped > 0 && given(ring) > 0 && !is_last(ring, ring->head))
+        keep_failure(&ring->failure, &notice);
+    if (!ring->failure.is_set)
+        return;
+    take_failure(&ring->failure, &notice);
+    notify(device, &notice);
+    STORE_RELEASE(&ring->done, notice.fence);
+    ring->n_over = 0;
 }
 
 // Slots up to `fence` are done, those behind it were dropped: the card stands behind all that it
@@ -161,15 +230,18 @@ static void tell_preempted(hw_device_t *device, uint32_t number, const isa_compl
     hw_node_t *node = &device->nodes[number];
     hw_ring_t *ring = &node->rings[ISA_RING_NORMAL];
     hw_ring_catch_up(device, number, ISA_RING_NORMAL, entry->fence);
+    end_failed(device, number);
     hw_notice_t notice = {
         .kind = HW_NOTICE_PREEMPTED,
         .node = number,
         .ring = ISA_RING_NORMAL,
         .saved = (entry->info & ISA_COMP_SAVED) != 0,
+        .packets = ring->n_over,
         .fence = ring->done,
         .info = (uint32_t)entry->info,
         .time = entry->time,
     };
+    ring->n_over = 0;
     STORE_RELEASE(&node->token, 0u);
     STORE_RELEASE(&ring->head, entry->head);
     STORE_RELEASE(&ring->emptied, 1u);

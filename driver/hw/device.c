@@ -115,11 +115,14 @@ static void clear_node(hw_device_t *device, uint32_t number) {
         hw_ring_t *ring = &node->rings[r];
         memset(ring->slots, 0, HW_RING_SLOTS * sizeof *ring->slots);
         memset(ring->fences, 0, sizeof ring->fences);
+        memset(ring->marks, 0, sizeof ring->marks);
         STORE_RELEASE(&ring->head, 0u);
         STORE_RELEASE(&ring->rung, 0u);
         STORE_RELEASE(&ring->emptied, 0u);
         ring->tail = 0;
         ring->is_closed = false;
+        ring->n_over = 0;
+        ring->failure.is_set = false;
     }
     memset(memory_at(device, address_of(device, node->comps)), 0,
            HW_COMP_ENTRIES * sizeof(isa_completion_t));

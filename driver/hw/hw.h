@@ -42,6 +42,8 @@ typedef struct hw_notice {
     uint32_t node, ring;
     uint32_t cause; // ISA_FAULT_*, one that this driver knows
     bool saved;
+    // PREEMPTED: packets that are over of the first batch behind `fence`; it goes on behind them.
+    uint32_t packets;
     uint64_t fence; // fence64
     uint64_t info;
     uint64_t time; // the card's clock
@@ -49,8 +51,8 @@ typedef struct hw_notice {
 } hw_notice_t;
 
 // [I] Called in the order of completion, under hw's irq spin: it may store and count, but take no
-// lock and call nothing of hw. A packet is told of at most once, and only with a fence that its
-// ring was given, whatever the card writes.
+// lock and call nothing of hw. A packet, or batch, is told of at most once, and only with a fence
+// that its ring was given, whatever the card writes.
 typedef struct hw_owner {
     void (*notify)(void *user, const hw_notice_t *notice);
     void *user;
@@ -133,6 +135,15 @@ uint32_t hw_credit(hw_device_t *device, uint32_t node, uint32_t ring);
 // Never fails with credit. The card begins after hw_kick.
 void hw_submit(hw_device_t *device, uint32_t node, uint32_t ring, isa_ring_packet_t *packet,
                uint64_t fence);
+// A batch: n packets under one fence, told of when the last is over; FAULT if one of them failed,
+// though those behind it ran. What a preemption gives back may have done `packets` of it already:
+// the rest is submitted again, under the same fence, and nothing runs twice. A reset that finds it
+// begun gives its fence as aborted.
+#define HW_BATCH_MAX 64u
+// [D][P] With credit for n; 1 to HW_BATCH_MAX packets, each with COMPLETE (as hw_packet_* make
+// them) and none a RUN_IB if there are several. `fence` above 1.
+void hw_submit_batch(hw_device_t *device, uint32_t node, uint32_t ring, isa_ring_packet_t *packets,
+                     uint32_t n, uint64_t fence);
 // [D][P] Rings the doorbell; a simulated card may do the work before this returns. Locks: none
 // held.
 void hw_kick(hw_device_t *device, uint32_t node, uint32_t ring);

@@ -22,6 +22,13 @@
 #define HW_PATIENCE_US 200000u
 #define HW_HELD_TIMES  20u // how often that is waited for a simulated card that gets no processor
 
+// A packet within a batch that failed; told with the last one.
+typedef struct hw_failure {
+    bool is_set, has_record;
+    uint32_t cause;
+    isa_fault_record_t record;
+} hw_failure_t;
+
 typedef struct hw_ring {
     isa_ring_packet_t *slots; // the card reads them; hw never does
 
@@ -34,8 +41,14 @@ typedef struct hw_ring {
     uint32_t head; // slots that the card consumed
     uint64_t done;
 
-    // Of the slots from `head` to `tail`: their fences, and whether an entry must come for them.
+    uint32_t n_over; // packets of the batch at `head`
+    hw_failure_t failure;
+
+    // Of the slots from `head` to `tail`: their fences, what the card has for a fence (another one
+    // for all but the last of a batch, lower than its own), and whether an entry must come for
+    // them.
     uint64_t fences[HW_RING_SLOTS];
+    uint64_t marks[HW_RING_SLOTS];
     bool wants_entry[HW_RING_SLOTS];
 } hw_ring_t;
 
@@ -129,7 +142,8 @@ void hw_node_decode(hw_device_t *device, uint32_t node);
 void hw_node_settle(hw_device_t *device, uint32_t node);
 // All packets up to the one of `fence` are over, entry or not. Nothing if the ring has no such.
 void hw_ring_catch_up(hw_device_t *device, uint32_t node, uint32_t ring, uint64_t fence);
-// Whether the card was given a packet of this fence and has not told its end.
-bool hw_ring_holds(const hw_ring_t *ring, uint64_t fence);
+// The fence of the packet that the card knows by `mark`, was given and has not told the end of;
+// else 0.
+uint64_t hw_ring_fence_of(const hw_ring_t *ring, uint64_t mark);
 
 #endif

@@ -35,10 +35,11 @@ static uint64_t take_stock(hw_device_t *device, uint32_t number) {
         hw_ring_catch_up(device, number, ISA_RING_NORMAL, done);
     if (high != 0)
         hw_ring_catch_up(device, number, ISA_RING_HIGH, high);
-    bool is_held = hw_ring_holds(&node->rings[ISA_RING_NORMAL], aborted) ||
-                   hw_ring_holds(&node->rings[ISA_RING_HIGH], aborted);
+    uint64_t fence = hw_ring_fence_of(&node->rings[ISA_RING_NORMAL], aborted);
+    if (fence == 0)
+        fence = hw_ring_fence_of(&node->rings[ISA_RING_HIGH], aborted);
     hw_unlock(device, &device->irq_spin);
-    return is_held ? aborted : 0;
+    return fence;
 }
 
 status_t hw_reset_node(hw_device_t *device, uint32_t number, uint64_t *out_aborted) {

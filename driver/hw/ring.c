@@ -30,19 +30,33 @@ static bool wants_entry(const isa_ring_packet_t *packet) {
            (packet->head.flags & (ISA_RING_FLAG_COMPLETE | ISA_RING_FLAG_IRQ)) != 0;
 }
 
-void hw_submit(hw_device_t *device, uint32_t node_number, uint32_t ring_number,
-               isa_ring_packet_t *packet, uint64_t fence) {
-    hw_node_t *node = &device->nodes[node_number];
-    hw_ring_t *ring = &node->rings[ring_number];
-    packet->words[7] = fence; // where every packet has it
-    hw_lock(device, &node->spin);
-    reopen(ring);
+// Under the node spin.
+static void put(hw_ring_t *ring, isa_ring_packet_t *packet, uint64_t fence, uint64_t mark) {
     uint32_t at = ring->tail % HW_RING_SLOTS;
+    packet->words[7] = mark; // where every packet has its fence
     ring->slots[at] = *packet;
     ring->fences[at] = fence;
+    ring->marks[at] = mark;
     ring->wants_entry[at] = wants_entry(packet);
     ring->tail++;
+}
+
+// Only the last packet of a batch has its fence, so that LAST_DONE and armed interrupts wait for
+// it.
+void hw_submit_batch(hw_device_t *device, uint32_t node_number, uint32_t ring_number,
+                     isa_ring_packet_t *packets, uint32_t n, uint64_t fence) {
+    hw_node_t *node = &device->nodes[node_number];
+    hw_ring_t *ring = &node->rings[ring_number];
+    hw_lock(device, &node->spin);
+    reopen(ring);
+    for (uint32_t i = 0; i < n; i++)
+        put(ring, &packets[i], fence, i + 1 < n ? fence - 1 : fence);
     hw_unlock(device, &node->spin);
+}
+
+void hw_submit(hw_device_t *device, uint32_t node, uint32_t ring, isa_ring_packet_t *packet,
+               uint64_t fence) {
+    hw_submit_batch(device, node, ring, packet, 1, fence);
 }
 
 // No lock may be held while the card is in a doorbell. Doorbells of several processors may overtake

@@ -269,6 +269,12 @@ void os_paging(const isa_ring_packet_t *packet, os_buffer_t *out_buffer) {
     *out_buffer = (os_buffer_t){.packet = *packet, .is_paging = true, .is_fresh = true};
 }
 
+void os_paging_many(isa_ring_packet_t *packets, uint32_t n, os_buffer_t *out_buffer) {
+    CHECK(n >= 1 && n <= HW_BATCH_MAX);
+    *out_buffer =
+        (os_buffer_t){.packets = packets, .n_packets = n, .is_paging = true, .is_fresh = true};
+}
+
 void os_submit(os_t *os, uint32_t node, os_buffer_t *buffer) {
     os_queue_t *queue = &os->queues[node];
     CHECK(queue->n_waiting < OS_WAITING);
@@ -337,7 +343,11 @@ static void hand_over(os_t *os, uint32_t node) {
     queue->flight[queue->n_flight++] = buffer;
     if (queue->n_flight > queue->most_flight)
         queue->most_flight = queue->n_flight;
-    hw_submit(os->hw, node, ISA_RING_NORMAL, &buffer->packet, buffer->fence);
+    if (buffer->packets != NULL)
+        hw_submit_batch(os->hw, node, ISA_RING_NORMAL, buffer->packets + buffer->n_over,
+                        buffer->n_packets - buffer->n_over, buffer->fence);
+    else
+        hw_submit(os->hw, node, ISA_RING_NORMAL, &buffer->packet, buffer->fence);
 }
 
 static bool feed(os_t *os, uint32_t node) {
@@ -345,6 +355,7 @@ static bool feed(os_t *os, uint32_t node) {
     uint32_t n = 0;
     while (queue->n_flight < OS_DEPTH && queue->n_waiting > 0 && !queue->is_stopping &&
            !os->is_gone && hw_credit(os->hw, node, ISA_RING_NORMAL) > 0) {
+        CHECK(hw_credit(os->hw, node, ISA_RING_NORMAL) >= HW_BATCH_MAX); // what the rule promises
         hand_over(os, node);
         n++;
     }
@@ -429,6 +440,11 @@ static void on_stopped(os_t *os, const hw_notice_t *notice) {
         queue->flight[i]->n_preempted++;
     }
     CHECK(!notice->saved || queue->n_flight > 0);
+    CHECK(notice->packets == 0 || queue->n_flight > 0);
+    if (notice->packets > 0)
+        queue->flight[0]->n_over += notice->packets;
+    if (queue->n_flight > 0 && queue->flight[0]->packets != NULL)
+        CHECK(queue->flight[0]->n_over < queue->flight[0]->n_packets);
     if (notice->saved) {
         os_buffer_t *buffer = queue->flight[0];
         buffer->n_saved++;

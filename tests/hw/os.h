@@ -24,8 +24,10 @@
 
 typedef struct os_buffer {
     isa_ring_packet_t packet;
-    bool is_paging; // comes back with the id that it had
-    bool is_fresh;  // gets an id when it goes to the card
+    isa_ring_packet_t *packets; // several, of a paging buffer, whose memory lives as long; or NULL
+    uint32_t n_packets, n_over; // all of them, and those that need not run again
+    bool is_paging;             // comes back with the id that it had
+    bool is_fresh;              // gets an id when it goes to the card
     uint32_t id;
     uint64_t fence;
     // How it ended.
@@ -128,6 +130,8 @@ void os_process_load(os_t *os, const os_process_t *process, const program_t *pro
 // A launch of the process' program.
 void os_launch(os_t *os, os_process_t *process, uint32_t cores, os_buffer_t *out_buffer);
 void os_paging(const isa_ring_packet_t *packet, os_buffer_t *out_buffer);
+// A buffer of up to HW_BATCH_MAX packets: the size that is told as PagingBufferSize.
+void os_paging_many(isa_ring_packet_t *packets, uint32_t n, os_buffer_t *out_buffer);
 // `buffer` lives until it is over.
 void os_submit(os_t *os, uint32_t node, os_buffer_t *buffer);
 void os_submit_high(os_t *os, uint32_t node, os_buffer_t *buffer);

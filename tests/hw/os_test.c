@@ -165,6 +165,95 @@ static void test_preemption_of_idle_and_paging(os_t *os) {
     }
 }
 
+// One paging buffer moves what lies in pages of the card away and other content in: run twice, it
+// would move away what it moved in. So it goes on where it was, wherever it is stopped.
+#define PAIRS       (HW_BATCH_MAX / 2)
+#define SWAP_BYTES  2048u
+#define SWAP_ROUNDS 60u
+
+typedef struct swap {
+    uint8_t *away, *in; // host memory, PAIRS pieces
+    uint64_t card;
+    isa_ring_packet_t packets[2 * PAIRS];
+    os_buffer_t buffer;
+} swap_t;
+
+static void swap_make(os_t *os, swap_t *swap) {
+    swap->away = os_host_alloc(os, PAIRS * SWAP_BYTES);
+    swap->in = os_host_alloc(os, PAIRS * SWAP_BYTES);
+    swap->card = os_card_alloc(os, PAIRS * SWAP_BYTES);
+}
+
+static void swap_submit(os_t *os, swap_t *swap, uint8_t content) {
+    memset(swap->in, content, PAIRS * SWAP_BYTES);
+    for (uint32_t i = 0; i < PAIRS; i++) {
+        hw_place_t card = {swap->card + i * SWAP_BYTES, false};
+        hw_place_t away = {os_address(os, swap->away) + i * SWAP_BYTES, true};
+        hw_place_t in = {os_address(os, swap->in) + i * SWAP_BYTES, true};
+        hw_packet_move(&swap->packets[2 * i], away, card, SWAP_BYTES);
+        hw_packet_move(&swap->packets[2 * i + 1], card, in, SWAP_BYTES);
+    }
+    os_paging_many(swap->packets, 2 * PAIRS, &swap->buffer);
+    os_submit(os, COPY, &swap->buffer);
+}
+
+static void swap_check(const swap_t *swap, uint8_t content) {
+    for (uint32_t i = 0; i < PAIRS * SWAP_BYTES; i++)
+        CHECK_EQUAL(swap->away[i], content);
+}
+
+static void test_paging_of_many(os_t *os) {
+    swap_t *swaps = calloc(3, sizeof *swaps);
+    CHECK(swaps != NULL);
+    for (uint32_t k = 0; k < 3; k++)
+        swap_make(os, &swaps[k]);
+    for (uint32_t round = 1; round <= SWAP_ROUNDS; round++) {
+        for (uint32_t k = 0; k < 3; k++)
+            swap_submit(os, &swaps[k], (uint8_t)(10 * round + k));
+        for (uint32_t stops = 0; stops < round % 4; stops++) {
+            (void)os_pump(os); // a posted card may be anywhere in them
+            os_stop_node_begin(os, COPY);
+            os_stop_node_wait(os, COPY);
+        }
+        for (uint32_t k = 0; k < 3; k++) {
+            expect(os, &swaps[k].buffer, HW_NOTICE_DONE);
+            swap_check(&swaps[k], (uint8_t)(round > 1 ? 10 * (round - 1) + k : 0));
+        }
+    }
+    CHECK_EQUAL(os->queues[COPY].most_flight, OS_DEPTH);
+    free(swaps);
+}
+
+// 2 MiB in scattered pages: as many buffers as it takes.
+static void test_scattered_paging(os_t *os) {
+    enum { PAGES = 512, BUFFERS = PAGES / HW_BATCH_MAX };
+    isa_ring_packet_t *packets = calloc(PAGES, sizeof *packets);
+    os_buffer_t buffers[BUFFERS];
+    CHECK(packets != NULL);
+    uint8_t *host = os_host_alloc(os, PAGES * 64);
+    uint64_t card = os_card_alloc(os, PAGES * 8192);
+    for (uint32_t i = 0; i < PAGES; i++) {
+        host[i * 64] = (uint8_t)(i * 7);
+        hw_packet_move(&packets[i], (hw_place_t){card + i * 8192, false},
+                       (hw_place_t){os_address(os, host) + i * 64, true}, 64);
+    }
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        os_paging_many(packets + i * HW_BATCH_MAX, HW_BATCH_MAX, &buffers[i]);
+        os_submit(os, COPY, &buffers[i]);
+    }
+    for (uint32_t i = 0; i < BUFFERS; i++) {
+        expect(os, &buffers[i], HW_NOTICE_DONE);
+        if (i > 0)
+            CHECK_EQUAL(buffers[i].id, buffers[i - 1].id + 1);
+    }
+    for (uint32_t i = 0; i < PAGES; i += 37) {
+        uint8_t value;
+        os_download(os, &value, card + i * 8192, 1);
+        CHECK_EQUAL(value, (uint8_t)(i * 7));
+    }
+    free(packets);
+}
+
 static void test_quantum(os_t *os) {
     os_process_t first, second;
     os_buffer_t slow, quick;
@@ -310,6 +399,8 @@ int main(void) {
     RUN(test_page_tables);
     RUN(test_preemption);
     RUN(test_preemption_of_idle_and_paging);
+    RUN(test_paging_of_many);
+    RUN(test_scattered_paging);
     RUN(test_quantum);
     RUN(test_high_ring);
     RUN(test_node_reset);
