@@ -265,7 +265,7 @@ static void write_desc(rig_user_t *user) {
 }
 
 void rig_user_open(rig_t *rig, rig_user_t *user) {
-    rm_client_options_t options = {.pid = 4711, .name = "rig"};
+    rm_client_options_t options = {.pid = 4711, .name = "rig", .is_lazy = rig->is_lazy};
     *user = (rig_user_t){.rig = rig};
     user->data = aligned_alloc(4096, DATA_BYTES);
     user->code = aligned_alloc(4096, CODE_BYTES);

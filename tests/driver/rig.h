@@ -36,6 +36,7 @@ typedef struct rig {
     rm_card_t *rm;
     rm_client_t *admin;
     uint32_t n_late; // logs of PORT_LOG_HANG past a deadline; written by any thread
+    bool is_lazy;    // users are, as a daemon's
     uint32_t held;   // atomic; RIG_READS, RIG_WRITES: the card's thread stays in such an access
     // Optional: called with each log, in the thread that logs.
     void (*on_log)(void *user, port_log_t id);

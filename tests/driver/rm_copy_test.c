@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long copies: their pieces make the whole, others get their turn between them, and they end when
 // their context does.
+#include <pthread.h>
+
 #include "tests/driver/rig.h"
 
 #define AREA_VA    (RIG_DATA_VA + (UINT64_C(1) << 30))
@@ -25,16 +27,19 @@ static uint8_t *open_area(rig_user_t *user) {
     return (uint8_t *)(uintptr_t)bo.map;
 }
 
-static int set_up_card(void **state, bool posted) {
+static int set_up_card(void **state, bool posted, bool lazy) {
     fixture_t *f = calloc(1, sizeof *f);
     rig_open(&f->rig, posted, NULL);
+    f->rig.is_lazy = lazy;
     rig_user_open(&f->rig, &f->user);
     f->area = open_area(&f->user);
     *state = f;
     return 0;
 }
-static int set_up_inline(void **state) { return set_up_card(state, false); }
-static int set_up_posted(void **state) { return set_up_card(state, true); }
+static int set_up_inline(void **state) { return set_up_card(state, false, false); }
+static int set_up_posted(void **state) { return set_up_card(state, true, false); }
+// As in the daemon: who waits works.
+static int set_up_lazy(void **state) { return set_up_card(state, false, true); }
 
 static int tear_down(void **state) {
     fixture_t *f = *state;
@@ -179,6 +184,37 @@ static void long_copies_let_others_through(void **state) {
     rig_user_close(&other);
 }
 
+typedef struct waiter {
+    rig_user_t *user;
+    uint32_t done;
+} waiter_t;
+
+static void *wait_in_vain(void *argument) {
+    const waiter_t *w = argument;
+    assert_int_equal(rig_wait(w->user, w->done, 1, FOREVER), STATUS_CONTEXT_LOST);
+    return NULL;
+}
+
+// Who waits for a long copy does not keep the node, nor is another one kept at it.
+static void who_waits_for_a_long_copy_is_not_alone(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user, other;
+    pthread_t thread;
+    rig_user_open(&f->rig, &other);
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+    waiter_t w = {user, rig_sync(user)};
+    copy(user, context, &endless, w.done, 1);
+    assert_int_equal(pthread_create(&thread, NULL, wait_in_vain, &w), 0);
+    uint32_t others = rig_context(&other, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&other);
+    for (uint64_t point = 1; point <= 3; point++)
+        use_node(&other, others, done, point);
+    assert_false(is_done(user, w.done, 1));
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_CTX_DESTROY, context), STATUS_OK);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(rig_telemetry(&f->rig).node_resets, 0);
+    rig_user_close(&other);
+}
+
 // A client that goes takes its copies along.
 static void a_closed_client_copies_no_more(void **state) {
     fixture_t *f = *state;
@@ -218,16 +254,18 @@ static void a_reset_takes_one_long_copy(void **state) {
     use_node(user, rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), rig_sync(user), 1);
 }
 
-#define TEST_BOTH(test)                                                                            \
+#define TEST_ALL(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, set_up_inline, tear_down),                               \
-        cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down)
+        cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down),                           \
+        cmocka_unit_test_setup_teardown(test, set_up_lazy, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST_BOTH(pieces_make_the_whole),
-        TEST_BOTH(order_is_that_of_submission),
-        TEST_BOTH(long_copies_let_others_through),
-        TEST_BOTH(a_closed_client_copies_no_more),
+        TEST_ALL(pieces_make_the_whole),
+        TEST_ALL(order_is_that_of_submission),
+        TEST_ALL(long_copies_let_others_through),
+        TEST_ALL(who_waits_for_a_long_copy_is_not_alone),
+        TEST_ALL(a_closed_client_copies_no_more),
         cmocka_unit_test_setup_teardown(a_reset_takes_one_long_copy, set_up_posted, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
