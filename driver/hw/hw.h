@@ -206,8 +206,8 @@ uint64_t hw_pte_table(uint64_t address, bool in_host);
 
 // --- power.c ---
 
-// [P] ISA_POWER_*: asks for a state; it is in force when hw_telemetry says so. A sleeping card
-// keeps what its rings hold and its memory.
+// [D][P] ISA_POWER_*: asks for a state, by one write; it is in force when hw_telemetry says so. A
+// sleeping card keeps what its rings hold and its memory.
 void hw_power_set(hw_device_t *device, uint32_t state);
 // [P] STATUS_INVALID: outside of what the card allows; STATUS_UNSUPPORTED.
 WARN_UNUSED status_t hw_power_limit_set(hw_device_t *device, uint32_t milliwatts);

@@ -101,6 +101,21 @@ static void card_without_features_has_zeros(void **state) {
     assert_int_equal(*mock_reg(mock, ISA_REG_POWER), 0);
 }
 
+// It may be asked where nothing can wait: one write, whatever the card does.
+static void power_is_set_by_one_write(void **state) {
+    mock_t *mock = *state;
+    assert_int_equal(mock_start(mock), STATUS_OK);
+    uint32_t n_reads = mock->n_reads, n_writes = mock->n_writes;
+    uint64_t now = mock->now_ns;
+    hw_power_set(mock->hw, ISA_POWER_SLEEP);
+    assert_int_equal(*mock_reg(mock, ISA_REG_POWER), ISA_POWER_SLEEP);
+    hw_power_set(mock->hw, ISA_POWER_ACTIVE);
+    assert_int_equal(*mock_reg(mock, ISA_REG_POWER), ISA_POWER_ACTIVE);
+    assert_int_equal(mock->n_writes, n_writes + 2);
+    assert_int_equal(mock->n_reads, n_reads);
+    assert_true(mock->now_ns == now); // no pause
+}
+
 static void power_limit_is_kept_within_bounds(void **state) {
     mock_t *mock = *state;
     assert_int_equal(mock_start(mock), STATUS_OK);
@@ -231,6 +246,7 @@ int main(void) {
         TEST(sensors_are_read),
         TEST(node_is_queried),
         TEST(card_without_features_has_zeros),
+        TEST(power_is_set_by_one_write),
         TEST(power_limit_is_kept_within_bounds),
         TEST(bad_pages_are_taken),
         TEST(faults_are_planted),
