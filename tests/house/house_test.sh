@@ -89,6 +89,22 @@ $symbols"
     [ "$failures" = 0 ]
 }
 
+# docs/driver.md has a row for everything that the system may ask of a Windows driver, and says of
+# what it must not have that it has not.
+check_mcdm() {
+    rows=$(sed -n '/^### MCDM: each DDI/,/^## /p' docs/driver.md | grep '^|')
+    while read -r kind name need; do
+        case "$kind" in '' | '#') continue ;; esac
+        row=$(printf '%s\n' "$rows" | grep -w -- "$name" | head -n 1)
+        if [ -z "$row" ]; then
+            bad "docs/driver.md: no row for $name ($kind, $need)"
+        elif [ "$need" = prohibited ] && ! printf '%s\n' "$row" | grep -qE 'NULL|not supported'; then
+            bad "docs/driver.md: $name is prohibited, and its row does not say so"
+        fi
+    done <tests/house/mcdm.txt
+    [ "$failures" = 0 ]
+}
+
 # Sources look as the tree's .clang-format says. No ctest test: ./check runs it as a stage.
 check_format() {
     command -v clang-format >/dev/null 2>&1 || bad "clang-format is missing"
@@ -97,7 +113,7 @@ check_format() {
 }
 
 case "$check" in
-includes | readmes | files | globals | symbols | format) "check_$check" ;;
+includes | readmes | files | globals | symbols | mcdm | format) "check_$check" ;;
 *)
     echo "no such check: $check"
     exit 2

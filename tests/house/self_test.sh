@@ -56,6 +56,14 @@ expect_bad files 'passes/bad.c: no SPDX line'
 put passes/bad.c "// see /$(echo home)/someone"
 expect_bad files 'passes/bad.c:2:'
 
+mkdir docs
+printf '### MCDM: each DDI\n| StartDevice |\n| Present | it is shown |\n## Else\n| Unload |\n' >docs/driver.md
+printf '# list\nddi StartDevice required\nddi Unload required\nddi Present prohibited\n' >tests/house/mcdm.txt
+expect_bad mcdm 'no row for Unload (ddi, required)'
+expect_bad mcdm 'Present is prohibited'
+printf 'ddi StartDevice required\n' >tests/house/mcdm.txt
+if ! "$house/house_test.sh" mcdm "$tree"; then failures=1; fi
+
 # library NAME SYMBOL: one that calls SYMBOL.
 library() {
     mkdir -p lib
