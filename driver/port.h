@@ -51,6 +51,12 @@ typedef struct port_work {
     uint64_t words[16];
 } port_work_t;
 
+// Who takes a spin: whether its holder has to keep the card's interrupts off.
+typedef enum port_spin_kind {
+    PORT_SPIN_DEFERRED,  // [D] and [P] alone
+    PORT_SPIN_INTERRUPT, // [I] too; the last one that is taken, and held for a bounded time only
+} port_spin_kind_t;
+
 // What the port calls when the card interrupts.
 typedef struct port_irq {
     // [I] True: the interrupt was the card's, and `dpc` shall follow.
@@ -102,8 +108,8 @@ typedef struct port_ops {
     // asked.
     port_run_t (*host_run)(port_t *port, const port_pin_t *pin, uint64_t offset);
 
-    // --- Locks; spins may be taken in [I] ---
-    status_t (*spin_init)(port_t *port, port_spin_t *spin);
+    // --- Locks ---
+    status_t (*spin_init)(port_t *port, port_spin_t *spin, port_spin_kind_t kind);
     void (*spin_deinit)(port_t *port, port_spin_t *spin);
     void (*spin_lock)(port_t *port, port_spin_t *spin);
     void (*spin_unlock)(port_t *port, port_spin_t *spin);

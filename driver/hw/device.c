@@ -203,7 +203,9 @@ static port_spin_t *spin_number(hw_device_t *device, uint32_t i) {
 static status_t init_spins(hw_device_t *device) {
     port_t *port = device->port;
     while (device->spins < 2 + ISA_NODE_COUNT) {
-        RETURN_IF_ERROR(port->ops->spin_init(port, spin_number(device, device->spins)));
+        port_spin_t *spin = spin_number(device, device->spins);
+        RETURN_IF_ERROR(port->ops->spin_init(
+            port, spin, spin == &device->irq_spin ? PORT_SPIN_INTERRUPT : PORT_SPIN_DEFERRED));
         device->spins++;
     }
     return STATUS_OK;

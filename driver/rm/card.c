@@ -46,7 +46,7 @@ static status_t start(rm_card_t *card) {
     card->ready++;
     RETURN_IF_ERROR(ops->mutex_init(card->port, &card->power));
     card->ready++;
-    RETURN_IF_ERROR(ops->spin_init(card->port, &card->sched));
+    RETURN_IF_ERROR(ops->spin_init(card->port, &card->sched, PORT_SPIN_DEFERRED));
     card->ready++;
     RETURN_IF_ERROR(ops->event_init(card->port, &card->progress));
     card->ready++;

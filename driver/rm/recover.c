@@ -106,11 +106,32 @@ static bool go_away(rm_card_t *card) {
     return true;
 }
 
-// Under the spin: what the clients had that were open then.
+// Under the spin: the next context that was open when the card went away, or NULL.
+static rm_context_t *next_to_lose(rm_card_t *card) {
+    list_node_t *node = list_first(&card->contexts);
+    if (node == NULL || LIST_OWNER(node, rm_context_t, link)->swept == card->generation)
+        return NULL;
+    list_remove(node);
+    list_push_back(&card->contexts, node);
+    return LIST_OWNER(node, rm_context_t, link);
+}
+
+// What the clients had that were open then. Nothing new comes, since the card is absent; so the
+// spin is given up between contexts, of which each has a client's jobs at most.
 static void lose_all(rm_card_t *card, uint32_t reason) {
-    LIST_FOR_EACH(node, &card->contexts)
-    rm_context_lose(card, LIST_OWNER(node, rm_context_t, link), reason, NULL);
+    for (bool more = true; more;) {
+        rm_spin(card);
+        rm_context_t *context = next_to_lose(card);
+        more = context != NULL;
+        if (more) {
+            context->swept = card->generation;
+            rm_context_lose(card, context, reason, NULL);
+        }
+        rm_unspin(card);
+    }
+    rm_spin(card);
     rm_sched_end_all(card);
+    rm_unspin(card);
 }
 
 // Under the spin.
@@ -137,11 +158,11 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     // Who waits learns it before the reset ends.
     rm_progress(card);
     status_t status = hw_reset_card(card->hw);
+    if (is_news)
+        lose_all(card, status == STATUS_OK ? reason : ACCEL_LOST_REMOVED);
     rm_spin(card);
     card->info = *hw_info(card->hw);
     rm_event(card, ACCEL_EVENT_CARD_RESET, 0, NULL, (uint32_t)status, 0, 0);
-    if (is_news)
-        lose_all(card, status == STATUS_OK ? reason : ACCEL_LOST_REMOVED);
     if (status == STATUS_OK) {
         card->card_resets++;
         set_up_again(card);
@@ -164,8 +185,8 @@ void rm_recover_gone(rm_card_t *card, bool is_there) {
     (void)go_away(card);
     card->distrusted = false;
     rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
-    lose_all(card, ACCEL_LOST_REMOVED);
     rm_unspin(card);
+    lose_all(card, ACCEL_LOST_REMOVED);
     rm_recover_open(card);
     rm_progress(card);
 }

@@ -196,6 +196,7 @@ typedef struct rm_context {
     uint32_t n_jobs;        // queued and in flight
     uint32_t n_flight;      // all on flight_node
     uint32_t flight_node;
+    uint64_t swept; // the card's generation when it was last lost with the card
     bool closing;
     // The last in flight may come back, saved or with a piece left: nothing may be put behind it.
     bool holding;

@@ -90,6 +90,21 @@ static void a_card_that_is_gone_is_left_alone(void **state) {
     works(&f->rig);
 }
 
+#define CONTEXTS 48u
+
+// However much is lost, others get the scheduler's lock between.
+static void losing_all_is_done_in_parts(void **state) {
+    fixture_t *f = *state;
+    port_fault_counts_t counts;
+    for (uint32_t i = 0; i < CONTEXTS; i++)
+        (void)rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    port_fault_set(f->rig.fault, NULL);
+    assert_int_equal(reset(&f->rig), STATUS_OK);
+    port_fault_counts(f->rig.fault, &counts);
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_CONTEXT_LOST, NULL), CONTEXTS);
+    assert_true(counts.most_in_spin < CONTEXTS / 4);
+}
+
 // --- Suspend and resume ---
 
 // Work in flight is interrupted, and goes on where it was; what comes meanwhile waits.
@@ -314,6 +329,7 @@ static void clients_meet_a_detach(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_card_that_is_gone_is_left_alone, set_up),
+        TEST(losing_all_is_done_in_parts, set_up),
         TEST(a_suspended_card_keeps_its_work, set_up),
         TEST(a_card_without_power_is_started_again, set_up),
         TEST(a_card_without_power_is_started_again, set_up_inline),

@@ -107,6 +107,39 @@ static void chosen_waits_are_interrupted(void **state) {
     assert_quiet(f);
 }
 
+// An interrupt that takes a spin of its own kind, then one of the other.
+typedef struct interrupted {
+    fixture_t *f;
+    port_spin_t *first, *second;
+} interrupted_t;
+
+static bool take_spins(void *user, uint32_t vector) {
+    const interrupted_t *i = user;
+    (void)vector;
+    i->f->ops->spin_lock(i->f->port, i->first);
+    i->f->ops->spin_unlock(i->f->port, i->first);
+    assert_quiet(i->f);
+    i->f->ops->spin_lock(i->f->port, i->second);
+    i->f->ops->spin_unlock(i->f->port, i->second);
+    return false;
+}
+
+static void interrupts_take_their_own_spins(void **state) {
+    fixture_t *f = *state;
+    port_spin_t spins[2];
+    interrupted_t i = {f, &spins[0], &spins[1]};
+    port_irq_t irq = {.isr = take_spins, .dpc = NULL, .user = &i};
+    uint32_t vectors;
+    assert_int_equal(f->ops->spin_init(f->port, &spins[0], PORT_SPIN_INTERRUPT), STATUS_OK);
+    assert_int_equal(f->ops->spin_init(f->port, &spins[1], PORT_SPIN_DEFERRED), STATUS_OK);
+    assert_int_equal(f->ops->irq_enable(f->port, &irq, &vectors), STATUS_OK);
+    port_user_msix(f->user, 0);
+    assert_told(f, "a spin that is not for interrupts is taken in one");
+    f->ops->irq_disable(f->port);
+    f->ops->spin_deinit(f->port, &spins[0]);
+    f->ops->spin_deinit(f->port, &spins[1]);
+}
+
 static void chosen_calls_fail(void **state) {
     fixture_t *f = *state;
     port_dma_t dma = {0};
@@ -117,7 +150,7 @@ static void chosen_calls_fail(void **state) {
     assert_non_null(memory);
     assert_int_equal(f->ops->dma_alloc(f->port, 4096, &dma), STATUS_NO_MEMORY);
     assert_null(f->ops->mem_alloc(f->port, 100));
-    assert_int_equal(f->ops->spin_init(f->port, &spin), STATUS_OK);
+    assert_int_equal(f->ops->spin_init(f->port, &spin, PORT_SPIN_DEFERRED), STATUS_OK);
     port_fault_counts(f->fault, &counts);
     assert_int_equal(counts.calls, 4);
     assert_int_equal(counts.failed, 2);
@@ -223,7 +256,7 @@ typedef struct locks {
 
 static void locks_init(fixture_t *f, locks_t *l) {
     for (int i = 0; i < 3; i++)
-        assert_int_equal(f->ops->spin_init(f->port, &l->spins[i]), STATUS_OK);
+        assert_int_equal(f->ops->spin_init(f->port, &l->spins[i], PORT_SPIN_DEFERRED), STATUS_OK);
     assert_int_equal(f->ops->mutex_init(f->port, &l->first), STATUS_OK);
     assert_int_equal(f->ops->mutex_init(f->port, &l->second), STATUS_OK);
 }
@@ -344,6 +377,7 @@ static void doorbells_are_rung_without_locks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(interrupts_take_their_own_spins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chosen_waits_are_interrupted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chosen_calls_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_call_fails, set_up, tear_down),

@@ -295,7 +295,8 @@ static void dma_free(port_t *port, port_dma_t *dma) {
     *dma = (port_dma_t){0};
 }
 
-static status_t spin_init(port_t *port, port_spin_t *spin) {
+static status_t spin_init(port_t *port, port_spin_t *spin, port_spin_kind_t kind) {
+    (void)kind;
     if (fails(mock_of(port)))
         return STATUS_NO_MEMORY;
     spin->words[0] = 1; // free

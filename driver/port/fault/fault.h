@@ -8,6 +8,7 @@
 //   is made with a spin held;
 // - no lock is held across a doorbell, arm, preempt or inject write, across event_wait, when an
 //   interrupt begins in the same thread, and when an interrupt or work returns;
+// - a spin that is not for interrupts is not taken in one;
 // - spins come after mutexes, no lock is taken twice, and there is no circle in the order of
 //   classes of locks. A class are the locks that one place of the code initialises; spins of one
 //   place are told apart by their number. Mutexes of one class are never held together.
@@ -70,7 +71,8 @@ typedef struct port_fault_counts {
     uint64_t by_call[PORT_FAULT_CALL_COUNT];
     uint64_t reads, writes;      // of registers
     uint64_t waits, interrupted; // interruptible event_waits
-    uint64_t interrupts;         // that reached the core
+    uint64_t most_in_spin; // looks at the clock within one hold of spins: how much was done there
+    uint64_t interrupts;   // that reached the core
 } port_fault_counts_t;
 // Since port_fault_set.
 void port_fault_counts(port_fault_t *port, port_fault_counts_t *out_counts);

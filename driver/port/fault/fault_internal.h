@@ -24,6 +24,7 @@ typedef struct fault_entry {
     uint64_t bytes;
     uint32_t lock_class, rank; // locks
     uint32_t site;             // where the lock was initialised
+    fault_context_t most;      // in which it may be taken
     port_fault_t *port;        // work
     void (*run)(void *user);
     void *user;
@@ -53,6 +54,7 @@ typedef struct fault_thread {
     pthread_t id;
     fault_context_t context;
     uint32_t n_held;
+    uint64_t n_looks; // since it took its first spin
     fault_held_t held[FAULT_HELD];
 } fault_thread_t;
 
@@ -108,7 +110,10 @@ void fault_check_none_held(port_fault_t *port, const char *what);
 // Returns the context before.
 fault_context_t fault_enter(port_fault_t *port, fault_context_t context);
 void fault_leave(port_fault_t *port, const char *what, fault_context_t before);
-void fault_lock_made(port_fault_t *port, fault_entry_t *entry, const void *where);
+void fault_lock_made(port_fault_t *port, fault_entry_t *entry, fault_context_t most,
+                     const void *where);
+// A look at the clock, with a spin held perhaps.
+void fault_count_in_spin(port_fault_t *port);
 void fault_lock_gone(port_fault_t *port, port_fault_call_t kind, const void *key);
 // False: it cannot be taken at all.
 bool fault_take(port_fault_t *port, port_fault_call_t kind, const void *key);

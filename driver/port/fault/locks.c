@@ -40,6 +40,14 @@ static bool holds_spin(const fault_thread_t *thread) {
     return false;
 }
 
+void fault_count_in_spin(port_fault_t *port) {
+    fault_thread_t *thread = thread_find(port);
+    if (thread == NULL || !holds_spin(thread))
+        return;
+    if (++thread->n_looks > port->counts.most_in_spin)
+        port->counts.most_in_spin = thread->n_looks;
+}
+
 void fault_check_context(port_fault_t *port, const char *call, fault_context_t most, bool sleeps) {
     static const char *const names[] = {"process", "deferred", "interrupt"};
     const fault_thread_t *thread = thread_find(port);
@@ -102,8 +110,10 @@ static uint32_t class_find(port_fault_t *port, uint32_t site, uint32_t number) {
     return port->n_classes++;
 }
 
-void fault_lock_made(port_fault_t *port, fault_entry_t *entry, const void *where) {
+void fault_lock_made(port_fault_t *port, fault_entry_t *entry, fault_context_t most,
+                     const void *where) {
     bool is_spin = entry->kind == PORT_FAULT_SPIN_INIT;
+    entry->most = most;
     entry->rank = is_spin ? port->spin_rank : port->mutex_rank;
     entry->site = site_find(port, where, is_spin);
     entry->lock_class = NO_CLASS;
@@ -178,6 +188,10 @@ bool fault_take(port_fault_t *port, port_fault_call_t kind, const void *key) {
     fault_thread_t *thread = thread_get(port);
     if (thread == NULL)
         return true;
+    if (is_spin && thread->context > entry->most)
+        fault_tell(port, "a spin that is not for interrupts is taken in one");
+    if (is_spin && !holds_spin(thread))
+        thread->n_looks = 0;
     if (is_held(thread, key)) {
         fault_tell(port, "a lock is taken twice by one thread");
         return false;

@@ -33,22 +33,23 @@ static bool end(port_fault_t *port, const char *call, port_fault_call_t kind, co
 // --- Locks ---
 
 static bool note_lock(port_fault_t *port, port_fault_call_t kind, const void *key,
-                      const void *where) {
+                      fault_context_t most, const void *where) {
     fault_lock(port);
     fault_entry_t *entry = fault_add(port, kind, key, 0);
     if (entry != NULL)
-        fault_lock_made(port, entry, where);
+        fault_lock_made(port, entry, most, where);
     fault_unlock(port);
     return entry != NULL;
 }
 
-static status_t fault_spin_init(port_t *base, port_spin_t *spin) {
+static status_t fault_spin_init(port_t *base, port_spin_t *spin, port_spin_kind_t kind) {
     port_fault_t *port = fault_of(base);
     const void *where = CALL_SITE();
     if (begin(port, PORT_FAULT_SPIN_INIT))
         return STATUS_NO_MEMORY;
-    RETURN_IF_ERROR(port->inner->ops->spin_init(port->inner, spin));
-    if (note_lock(port, PORT_FAULT_SPIN_INIT, spin, where))
+    RETURN_IF_ERROR(port->inner->ops->spin_init(port->inner, spin, kind));
+    fault_context_t most = kind == PORT_SPIN_INTERRUPT ? IN_INTERRUPT : IN_DEFERRED;
+    if (note_lock(port, PORT_FAULT_SPIN_INIT, spin, most, where))
         return STATUS_OK;
     port->inner->ops->spin_deinit(port->inner, spin);
     return STATUS_NO_MEMORY;
@@ -84,7 +85,7 @@ static status_t fault_mutex_init(port_t *base, port_mutex_t *mutex) {
     if (begin(port, PORT_FAULT_MUTEX_INIT))
         return STATUS_NO_MEMORY;
     RETURN_IF_ERROR(port->inner->ops->mutex_init(port->inner, mutex));
-    if (note_lock(port, PORT_FAULT_MUTEX_INIT, mutex, where))
+    if (note_lock(port, PORT_FAULT_MUTEX_INIT, mutex, IN_PROCESS, where))
         return STATUS_OK;
     port->inner->ops->mutex_deinit(port->inner, mutex);
     return STATUS_NO_MEMORY;
@@ -236,6 +237,9 @@ static void fault_work_at(port_t *base, port_work_t *work, uint64_t when_ns) {
 
 static uint64_t fault_now_ns(port_t *base) {
     port_t *inner = fault_of(base)->inner;
+    fault_lock(fault_of(base));
+    fault_count_in_spin(fault_of(base));
+    fault_unlock(fault_of(base));
     return inner->ops->now_ns(inner);
 }
 

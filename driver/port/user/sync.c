@@ -18,8 +18,10 @@ static pthread_mutex_t *spin_of(port_spin_t *spin) { return (pthread_mutex_t *)(
 static pthread_mutex_t *mutex_of(port_mutex_t *mutex) { return (pthread_mutex_t *)(void *)mutex; }
 static event_t *event_of(port_event_t *event) { return (event_t *)(void *)event; }
 
-status_t user_spin_init(port_t *port, port_spin_t *spin) {
+// Interrupts come in threads: they wait.
+status_t user_spin_init(port_t *port, port_spin_t *spin, port_spin_kind_t kind) {
     (void)port;
+    (void)kind;
     return pthread_mutex_init(spin_of(spin), NULL) == 0 ? STATUS_OK : STATUS_NO_MEMORY;
 }
 void user_spin_deinit(port_t *port, port_spin_t *spin) {

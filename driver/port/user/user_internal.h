@@ -65,7 +65,7 @@ void user_host_release(port_t *port, port_pin_t *pin);
 port_run_t user_host_run(port_t *port, const port_pin_t *pin, uint64_t offset);
 
 // sync.c
-status_t user_spin_init(port_t *port, port_spin_t *spin);
+status_t user_spin_init(port_t *port, port_spin_t *spin, port_spin_kind_t kind);
 void user_spin_deinit(port_t *port, port_spin_t *spin);
 void user_spin_lock(port_t *port, port_spin_t *spin);
 void user_spin_unlock(port_t *port, port_spin_t *spin);
