@@ -57,6 +57,13 @@ typedef enum port_spin_kind {
     PORT_SPIN_INTERRUPT, // [I] too; the last one that is taken, and held for a bounded time only
 } port_spin_kind_t;
 
+// What a work does, since a system that runs short of memory may wait for it.
+typedef enum port_work_kind {
+    // Ends other work: allocates nothing, and takes no mutex under which anybody does.
+    PORT_WORK_RECLAIM,
+    PORT_WORK_ALLOCATES,
+} port_work_kind_t;
+
 // What the port calls when the card interrupts.
 typedef struct port_irq {
     // [I] True: the interrupt was the card's, and `dpc` shall follow.
@@ -143,7 +150,8 @@ typedef struct port_ops {
 
     // --- Work at a time (rm only) ---
     // [P] From work_at on, `run` is called in [P], never twice at once for one work.
-    status_t (*work_init)(port_t *port, port_work_t *work, void (*run)(void *user), void *user);
+    status_t (*work_init)(port_t *port, port_work_t *work, port_work_kind_t kind,
+                          void (*run)(void *user), void *user);
     void (*work_deinit)(port_t *port, port_work_t *work); // [P] cancels; waits for a running one
     // [D][P] Sets the time (of now_ns) of the next call, whatever was set before, also from inside
     // of `run`; PORT_WORK_NEVER: none.

@@ -50,7 +50,11 @@ static status_t start(rm_card_t *card) {
     card->ready++;
     RETURN_IF_ERROR(ops->event_init(card->port, &card->progress));
     card->ready++;
-    RETURN_IF_ERROR(ops->work_init(card->port, &card->watch, rm_watch_run, card));
+    RETURN_IF_ERROR(
+        ops->work_init(card->port, &card->watch, PORT_WORK_RECLAIM, rm_watch_run, card));
+    card->ready++;
+    RETURN_IF_ERROR(
+        ops->work_init(card->port, &card->pages, PORT_WORK_ALLOCATES, rm_pages_run, card));
     card->ready++;
     RETURN_IF_ERROR(start_hw(card));
     card->ready++;
@@ -71,11 +75,13 @@ void rm_card_stop(rm_card_t *card) {
     if (card == NULL)
         return;
     port_t *port = card->port;
-    if (card->ready >= 8 && card->detached == 0)
+    if (card->ready >= 9 && card->detached == 0)
         rm_card_stop_irq(card);
     if (card->ready >= 5)
         port->ops->work_deinit(port, &card->watch);
-    if (card->ready >= 7)
+    if (card->ready >= 6)
+        port->ops->work_deinit(port, &card->pages);
+    if (card->ready >= 8)
         rm_mem_deinit(card);
     hw_stop(card->hw); // NULL: not started, or detached
     if (card->ready >= 3)

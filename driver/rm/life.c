@@ -101,6 +101,7 @@ static status_t resume(rm_card_t *card) {
     rm_unspin(card);
     rm_recover_open(card);
     rm_sched_nudge(card);
+    rm_pages_ask(card, 0); // it may have had some to tell of
     return STATUS_OK;
 }
 

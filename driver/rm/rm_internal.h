@@ -334,6 +334,8 @@ struct rm_card {
     uint64_t held_since; // wall time
     uint64_t held_ns;    // of holds that ended
 
+    port_work_t pages; // takes bad pages out of use
+
     // Watchdog.
     port_work_t watch;
     uint64_t watch_at;      // when it runs next; PORT_WORK_NEVER: it does not
@@ -678,9 +680,12 @@ bool rm_recover_close(rm_card_t *card);
 void rm_recover_open(rm_card_t *card);
 // Has the watchdog's thread do it, once it did what it was asked for before.
 status_t rm_recover_ask(rm_card_t *card, rm_order_t order, uint32_t node);
-// Takes bad pages from the card. False: some are left, since there is no memory to write them down.
-bool rm_recover_pages(rm_card_t *card);
 WARN_UNUSED status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request);
+
+// --- pages.c ---
+
+void rm_pages_run(void *card);                     // [P] the port's work
+void rm_pages_ask(rm_card_t *card, uint64_t when); // [D][P] the card may have bad pages
 
 // --- pm.c ---
 

@@ -80,8 +80,8 @@ static void look_at_alarms(rm_card_t *card) {
         count_corrected(card);
     if ((alarms & ISA_ERROR_OVERHEAT) != 0)
         overheat(card);
-    if ((alarms & ISA_ERROR_ECC_UNCORRECTED) != 0 && !rm_recover_pages(card))
-        (void)ATOMIC_OR(&card->alarms, (uint32_t)ISA_ERROR_ECC_UNCORRECTED);
+    if ((alarms & ISA_ERROR_ECC_UNCORRECTED) != 0)
+        rm_pages_ask(card, 0);
 }
 
 // --- Nodes that stand still ---

@@ -21,6 +21,14 @@ static int set_up_as(void **state, const rm_options_t *options) {
     return 0;
 }
 static int set_up(void **state) { return set_up_as(state, &quick); }
+// A fault port watches rm: what ends work waits for no memory.
+static int set_up_watched(void **state) {
+    fixture_t *f = calloc(1, sizeof *f);
+    rig_open_watched(&f->rig, true, &quick);
+    rig_user_open(&f->rig, &f->user);
+    *state = f;
+    return 0;
+}
 static int set_up_sleepy(void **state) {
     rm_options_t options = quick;
     options.idle_ns = 20000000;
@@ -339,6 +347,28 @@ static void bad_pages_are_retired(void **state) {
     rig_user_close(&other);
 }
 
+static uint64_t failed_calls(fixture_t *f) {
+    port_fault_counts_t counts;
+    port_fault_counts(f->rig.fault, &counts);
+    return counts.failed;
+}
+
+// Without memory a bad page waits, and nothing else does.
+static void bad_pages_wait_for_memory(void **state) {
+    fixture_t *f = *state;
+    uint32_t context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&f->user);
+    assert_int_equal(run_one(&f->user, context, done, 1), STATUS_OK); // its job is kept for reuse
+    port_fault_set(f->rig.fault, &(port_fault_plan_t){.fail_at = 1, .fail_for = UINT64_MAX});
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_ECC_DOUBLE, RIG_MEMORY / 2), STATUS_OK);
+    RIG_UNTIL(failed_calls(f) >= 3); // asked for again and again
+    assert_int_equal(run_one(&f->user, context, done, 2), STATUS_OK);
+    assert_int_equal(reset(&f->rig, ACCEL_RESET_NODE, ISA_NODE_COMPUTE), STATUS_OK);
+    assert_int_equal(rig_telemetry(&f->rig).retired_pages, 0);
+    port_fault_set(f->rig.fault, NULL);
+    RIG_UNTIL(rig_telemetry(&f->rig).retired_pages == 1);
+    assert_int_equal(run_one(&f->user, context, done, 3), STATUS_OK);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -354,6 +384,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_reset_wakes_the_card_for_what_came_meanwhile,
                                         set_up_sleepy, tear_down),
         TEST(bad_pages_are_retired),
+        cmocka_unit_test_setup_teardown(bad_pages_are_retired, set_up_watched, tear_down),
+        cmocka_unit_test_setup_teardown(bad_pages_wait_for_memory, set_up_watched, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

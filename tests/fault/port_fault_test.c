@@ -107,6 +107,65 @@ static void chosen_waits_are_interrupted(void **state) {
     assert_quiet(f);
 }
 
+// --- Work that memory waits for ---
+
+typedef struct reclaim {
+    fixture_t *f;
+    port_mutex_t *mutex; // or NULL: it allocates
+    uint32_t runs;       // atomic
+} reclaim_t;
+
+static void run_reclaim(void *user) {
+    reclaim_t *reclaim = user;
+    fixture_t *f = reclaim->f;
+    if (reclaim->mutex != NULL) {
+        f->ops->mutex_lock(f->port, reclaim->mutex);
+        f->ops->mutex_unlock(f->port, reclaim->mutex);
+    } else {
+        f->ops->mem_free(f->port, f->ops->mem_alloc(f->port, 16), 16);
+    }
+    (void)ATOMIC_ADD(&reclaim->runs, 1u);
+}
+
+static void run_once(fixture_t *f, port_work_t *work, const reclaim_t *reclaim) {
+    uint32_t runs = LOAD_ACQUIRE(&reclaim->runs);
+    f->ops->work_at(f->port, work, 0);
+    while (LOAD_ACQUIRE(&reclaim->runs) == runs)
+        CPU_PAUSE();
+}
+
+static void alloc_under(fixture_t *f, port_mutex_t *mutex) {
+    f->ops->mutex_lock(f->port, mutex);
+    f->ops->mem_free(f->port, f->ops->mem_alloc(f->port, 16), 16);
+    f->ops->mutex_unlock(f->port, mutex);
+}
+
+static void memory_does_not_wait_for_itself(void **state) {
+    fixture_t *f = *state;
+    port_work_t work;
+    port_mutex_t mutex;
+    reclaim_t reclaim = {.f = f, .mutex = &mutex};
+    assert_int_equal(f->ops->mutex_init(f->port, &mutex), STATUS_OK);
+    assert_int_equal(f->ops->work_init(f->port, &work, PORT_WORK_RECLAIM, run_reclaim, &reclaim),
+                     STATUS_OK);
+    run_once(f, &work, &reclaim);
+    assert_quiet(f);
+    alloc_under(f, &mutex); // whoever comes first
+    assert_told(f, "takes a lock under which memory is allocated");
+    run_once(f, &work, &reclaim);
+    assert_told(f, "takes a lock under which memory is allocated");
+    reclaim.mutex = NULL;
+    run_once(f, &work, &reclaim);
+    assert_told(f, "mem_alloc in work that memory waits for");
+    f->ops->work_deinit(f->port, &work);
+    assert_int_equal(f->ops->work_init(f->port, &work, PORT_WORK_ALLOCATES, run_reclaim, &reclaim),
+                     STATUS_OK);
+    run_once(f, &work, &reclaim);
+    assert_quiet(f);
+    f->ops->work_deinit(f->port, &work);
+    f->ops->mutex_deinit(f->port, &mutex);
+}
+
 // An interrupt that takes a spin of its own kind, then one of the other.
 typedef struct interrupted {
     fixture_t *f;
@@ -178,7 +237,8 @@ static void each_call_fails(void **state) {
     assert_int_equal(f->ops->irq_enable(f->port, &irq, &vectors), STATUS_NO_MEMORY);
     if (f->ops->work_init != NULL) {
         port_work_t work;
-        assert_int_equal(f->ops->work_init(f->port, &work, NULL, NULL), STATUS_NO_MEMORY);
+        assert_int_equal(f->ops->work_init(f->port, &work, PORT_WORK_RECLAIM, NULL, NULL),
+                         STATUS_NO_MEMORY);
     }
     if (f->ops->function_reset != NULL)
         assert_int_equal(f->ops->function_reset(f->port), STATUS_DEVICE_LOST);
@@ -377,6 +437,7 @@ static void doorbells_are_rung_without_locks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(memory_does_not_wait_for_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(interrupts_take_their_own_spins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chosen_waits_are_interrupted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(chosen_calls_fail, set_up, tear_down),

@@ -10,6 +10,7 @@
 static bool begin(port_fault_t *port, port_fault_call_t kind) {
     fault_lock(port);
     fault_check_context(port, fault_call_name(kind), IN_PROCESS, true);
+    fault_check_alloc(port, fault_call_name(kind));
     bool fails = fault_next(port, kind);
     fault_unlock(port);
     return fails;

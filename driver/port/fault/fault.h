@@ -9,6 +9,7 @@
 // - no lock is held across a doorbell, arm, preempt or inject write, across event_wait, when an
 //   interrupt begins in the same thread, and when an interrupt or work returns;
 // - a spin that is not for interrupts is not taken in one;
+// - work of kind RECLAIM allocates nothing, and takes no lock that anybody held when he allocated;
 // - spins come after mutexes, no lock is taken twice, and there is no circle in the order of
 //   classes of locks. A class are the locks that one place of the code initialises; spins of one
 //   place are told apart by their number. Mutexes of one class are never held together.

@@ -25,7 +25,8 @@ typedef struct fault_entry {
     uint32_t lock_class, rank; // locks
     uint32_t site;             // where the lock was initialised
     fault_context_t most;      // in which it may be taken
-    port_fault_t *port;        // work
+    bool is_reclaim;           // work
+    port_fault_t *port;
     void (*run)(void *user);
     void *user;
 } fault_entry_t;
@@ -40,6 +41,8 @@ typedef struct fault_site {
 typedef struct fault_class {
     uint32_t site, number;
     uint64_t after; // classes that were taken while this one was held
+    // Whether anybody allocated with one held, and whether work that memory waits for took one.
+    bool allocates, reclaims;
 } fault_class_t;
 
 typedef struct fault_held {
@@ -48,11 +51,12 @@ typedef struct fault_held {
     uint32_t lock_class, rank;
 } fault_held_t;
 
-// In use while a thread holds a lock or is not in process context.
+// In use while a thread holds a lock, is not in process context or does work that memory waits for.
 typedef struct fault_thread {
     bool in_use;
     pthread_t id;
     fault_context_t context;
+    bool is_reclaim;
     uint32_t n_held;
     uint64_t n_looks; // since it took its first spin
     fault_held_t held[FAULT_HELD];
@@ -112,6 +116,10 @@ fault_context_t fault_enter(port_fault_t *port, fault_context_t context);
 void fault_leave(port_fault_t *port, const char *what, fault_context_t before);
 void fault_lock_made(port_fault_t *port, fault_entry_t *entry, fault_context_t most,
                      const void *where);
+// The caller begins or ends work that memory waits for.
+void fault_set_reclaim(port_fault_t *port, bool is_reclaim);
+// The caller allocates.
+void fault_check_alloc(port_fault_t *port, const char *call);
 // A look at the clock, with a spin held perhaps.
 void fault_count_in_spin(port_fault_t *port);
 void fault_lock_gone(port_fault_t *port, port_fault_call_t kind, const void *key);

@@ -29,7 +29,7 @@ static fault_thread_t *thread_get(port_fault_t *port) {
 }
 
 static void thread_put(fault_thread_t *thread) {
-    if (thread->n_held == 0 && thread->context == IN_PROCESS)
+    if (thread->n_held == 0 && thread->context == IN_PROCESS && !thread->is_reclaim)
         thread->in_use = false;
 }
 
@@ -38,6 +38,34 @@ static bool holds_spin(const fault_thread_t *thread) {
         if (thread->held[i].is_spin)
             return true;
     return false;
+}
+
+void fault_set_reclaim(port_fault_t *port, bool is_reclaim) {
+    fault_thread_t *thread = is_reclaim ? thread_get(port) : thread_find(port);
+    if (thread == NULL)
+        return;
+    thread->is_reclaim = is_reclaim;
+    thread_put(thread);
+}
+
+static void check_class(port_fault_t *port, const fault_class_t *lock_class) {
+    if (lock_class->allocates && lock_class->reclaims)
+        fault_tell(port, "work that memory waits for takes a lock under which memory is allocated");
+}
+
+void fault_check_alloc(port_fault_t *port, const char *call) {
+    const fault_thread_t *thread = thread_find(port);
+    if (thread == NULL)
+        return;
+    if (thread->is_reclaim)
+        fault_tell(port, "%s in work that memory waits for", call);
+    for (uint32_t i = 0; i < thread->n_held; i++) {
+        if (thread->held[i].lock_class == NO_CLASS)
+            continue;
+        fault_class_t *lock_class = &port->classes[thread->held[i].lock_class];
+        lock_class->allocates = true;
+        check_class(port, lock_class);
+    }
 }
 
 void fault_count_in_spin(port_fault_t *port) {
@@ -198,6 +226,10 @@ bool fault_take(port_fault_t *port, port_fault_call_t kind, const void *key) {
     }
     for (uint32_t i = 0; i < thread->n_held; i++)
         check_pair(port, &thread->held[i], entry, is_spin);
+    if (thread->is_reclaim && entry->lock_class != NO_CLASS) {
+        port->classes[entry->lock_class].reclaims = true;
+        check_class(port, &port->classes[entry->lock_class]);
+    }
     if (thread->n_held == FAULT_HELD)
         fault_tell(port, "more than %u locks are held", FAULT_HELD);
     else

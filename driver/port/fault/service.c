@@ -178,14 +178,18 @@ static status_t fault_event_wait(port_t *base, port_event_t *event, uint64_t cou
 static void run_work(void *user) {
     const fault_entry_t *entry = user;
     port_fault_t *port = entry->port;
+    fault_lock(port);
+    fault_set_reclaim(port, entry->is_reclaim);
+    fault_unlock(port);
     entry->run(entry->user);
     fault_lock(port);
     fault_check_none_held(port, "work returns");
+    fault_set_reclaim(port, false);
     fault_unlock(port);
 }
 
-static status_t fault_work_init(port_t *base, port_work_t *work, void (*run)(void *user),
-                                void *user) {
+static status_t fault_work_init(port_t *base, port_work_t *work, port_work_kind_t kind,
+                                void (*run)(void *user), void *user) {
     port_fault_t *port = fault_of(base);
     if (begin(port, PORT_FAULT_WORK_INIT))
         return STATUS_NO_MEMORY;
@@ -194,11 +198,12 @@ static status_t fault_work_init(port_t *base, port_work_t *work, void (*run)(voi
     if (entry != NULL) {
         entry->run = run;
         entry->user = user;
+        entry->is_reclaim = kind == PORT_WORK_RECLAIM;
     }
     fault_unlock(port);
     if (entry == NULL)
         return STATUS_NO_MEMORY;
-    status_t status = port->inner->ops->work_init(port->inner, work, run_work, entry);
+    status_t status = port->inner->ops->work_init(port->inner, work, kind, run_work, entry);
     if (status != STATUS_OK) {
         fault_lock(port);
         fault_remove(port, PORT_FAULT_WORK_INIT, work, 0);

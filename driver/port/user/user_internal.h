@@ -85,7 +85,8 @@ void user_stall_us(port_t *port, uint32_t us);
 // work.c
 WARN_UNUSED status_t port_user_works_init(port_user_t *port);
 void port_user_works_deinit(port_user_t *port);
-status_t user_work_init(port_t *port, port_work_t *work, void (*run)(void *user), void *user);
+status_t user_work_init(port_t *port, port_work_t *work, port_work_kind_t kind,
+                        void (*run)(void *user), void *user);
 void user_work_deinit(port_t *port, port_work_t *work);
 void user_work_at(port_t *port, port_work_t *work, uint64_t when_ns);
 

@@ -83,8 +83,9 @@ static void *loop(void *user) {
     return NULL;
 }
 
-status_t user_work_init(port_t *base, port_work_t *storage, void (*run_work)(void *user),
-                        void *user) {
+status_t user_work_init(port_t *base, port_work_t *storage, port_work_kind_t kind,
+                        void (*run_work)(void *user), void *user) {
+    (void)kind; // one thread for both: memory is not waited for here
     works_t *works = &user_of(base)->works;
     work_t *work = work_of(storage);
     (void)pthread_mutex_lock(&works->lock);
