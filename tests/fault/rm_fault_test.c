@@ -133,14 +133,14 @@ static void run_failing(const scenario_t *s, bool posted, uint64_t n, uint64_t f
     end(&w, s);
 }
 
-// A signal comes whenever the operation would sleep for long: it is done, or says so and left
-// nothing behind, and can be made again.
-static void run_interrupted(const scenario_t *s, bool posted) {
+// A signal comes at the n-th time that the operation would sleep for long: it is done, or says so
+// and left nothing behind, and can be made again.
+static void run_interrupted(const scenario_t *s, bool posted, uint64_t n) {
     world_t w;
     port_fault_counts_t counts;
     begin(&w, s, posted);
     state_t before = state_of(&w, s);
-    port_fault_set(w.fault, &(port_fault_plan_t){.interrupt_at = 1, .interrupt_for = UINT64_MAX});
+    port_fault_set(w.fault, &(port_fault_plan_t){.interrupt_at = n});
     status_t status = s->act(&w);
     port_fault_counts(w.fault, &counts);
     port_fault_set(w.fault, NULL);
@@ -155,6 +155,8 @@ static void run_interrupted(const scenario_t *s, bool posted) {
     end(&w, s);
 }
 
+#define N_SIGNALS 3u
+
 typedef struct totals {
     uint64_t scenarios, runs;
 } totals_t;
@@ -165,7 +167,8 @@ static void run_scenario(const scenario_t *s, bool posted, totals_t *totals) {
         run_failing(s, posted, n, 1);
         run_failing(s, posted, n, UINT64_MAX);
     }
-    run_interrupted(s, posted);
+    for (uint64_t n = 1; n <= N_SIGNALS; n++)
+        run_interrupted(s, posted, n);
     totals->scenarios++;
     totals->runs += 2 * n_calls;
     printf("%3" PRIu64 " calls: %s%s\n", n_calls, s->name, posted ? " (posted)" : "");

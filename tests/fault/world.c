@@ -138,9 +138,14 @@ status_t world_ask(world_t *w, rm_client_t *client, void *request, size_t bytes,
     return status;
 }
 
+// What a signal interrupted has begun: it is made again.
 status_t ask_handle(world_t *w, uint16_t op, uint32_t handle) {
     accel_req_handle_t request = {.handle = handle};
-    return ASK(w, request, op);
+    status_t status;
+    do
+        status = ASK(w, request, op);
+    while (status == STATUS_INTERRUPTED);
+    return status;
 }
 
 void ask_end(world_t *w, uint32_t context) {
