@@ -14,6 +14,8 @@
 
 #include "tests/hw/mock.h"
 
+#define BATCH 6u // packets under one fence, at most
+
 typedef struct fuzz {
     uint32_t rounds;
     mock_t mock;
@@ -25,6 +27,7 @@ typedef struct fuzz {
     bool stopping[ISA_NODE_COUNT];
     uint32_t token;
     uint32_t n_told, n_corrupt, n_gone, n_limits;
+    uint32_t n_batches, n_within; // those that were stopped within
 } fuzz_t;
 
 static uint32_t draw(fuzz_t *f, uint32_t below) {
@@ -73,6 +76,8 @@ static void look_at(fuzz_t *f, const hw_notice_t *notice) {
         assert_true(f->stopping[notice->node]);
         assert_int_equal(notice->info, f->token);
         assert_true(notice->fence >= f->done[notice->node] && notice->fence < next);
+        assert_true(notice->packets < BATCH);
+        f->n_within += notice->packets > 0;
         f->stopping[notice->node] = false;
         return;
     }
@@ -155,10 +160,23 @@ static void card_acts(fuzz_t *f) {
 
 // --- What the owner does ---
 
+static void submit_batch(fuzz_t *f, uint32_t node, uint32_t ring, uint32_t credit) {
+    isa_ring_packet_t packets[BATCH];
+    uint32_t n = 1 + draw(f, BATCH < credit ? BATCH : credit);
+    for (uint32_t i = 0; i < n; i++)
+        hw_packet_scrub(&packets[i], 4096, 4096);
+    hw_submit_batch(f->mock.hw, node, ring, packets, n, f->next[node][ring]++);
+    f->n_batches++;
+}
+
 static void submit(fuzz_t *f, uint32_t node, uint32_t ring) {
     hw_device_t *hw = f->mock.hw;
     uint32_t credit = hw_credit(hw, node, ring);
     assert_true(credit <= 256);
+    if (credit > 0 && draw(f, 3) == 0) {
+        submit_batch(f, node, ring, credit);
+        credit = hw_credit(hw, node, ring);
+    }
     for (uint32_t n = draw(f, 8); n > 0 && credit > 0; n--, credit--)
         (draw(f, 4) == 0 ? mock_submit_quiet : mock_submit)(&f->mock, node, ring,
                                                             f->next[node][ring]++);
@@ -271,8 +289,8 @@ static void one_card(fuzz_t *f, uint32_t steps) {
         f->stopping[n] = false;
         f->done[n] = 0;
         for (uint32_t r = 0; r < ISA_RING_COUNT; r++) {
-            f->next[n][r] = 1;
-            f->told[n][r] = 0;
+            f->next[n][r] = 2;
+            f->told[n][r] = 1;
         }
     }
     for (uint32_t i = 0; i < steps; i++) {
@@ -308,8 +326,9 @@ static void fuzz(void **state) {
         one_card(f, 300);
     }
     assert_true(f->n_told > 0 && f->n_corrupt > 0 && f->n_gone > 0 && f->n_limits > 0);
-    print_message("%u cards: %u packets told of, %u times nonsense, %u times gone\n", f->rounds,
-                  f->n_told, f->n_corrupt, f->n_gone);
+    print_message("%u cards: %u packets told of, %u times nonsense, %u times gone; %u batches, %u "
+                  "stopped within\n",
+                  f->rounds, f->n_told, f->n_corrupt, f->n_gone, f->n_batches, f->n_within);
 }
 
 int main(int argc, char **argv) {
