@@ -161,16 +161,6 @@ status_t hw_node_enable(hw_device_t *device, uint32_t n) {
     return control == ISA_NODE_CONTROL_ON ? STATUS_OK : STATUS_IO;
 }
 
-bool hw_is_as_left(hw_device_t *device) {
-    bool as_left = hw_alive(device);
-    for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
-        uint64_t base = address_of(device, device->nodes[i].rings[ISA_RING_NORMAL].slots);
-        as_left &= hw_reg_read(device, ISA_NODE_REG_AT(i, CONTROL)) == ISA_NODE_CONTROL_ON;
-        as_left &= hw_reg_read(device, ISA_NODE_REG_AT(i, RING_BASE_LO)) == (uint32_t)base;
-    }
-    return as_left && !hw_is_gone(device);
-}
-
 bool hw_disable(hw_device_t *device) {
     bool all_off = true;
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)

@@ -212,10 +212,6 @@ void hw_power_set(hw_device_t *device, uint32_t state);
 // [P] STATUS_INVALID: outside of what the card allows; STATUS_UNSUPPORTED.
 WARN_UNUSED status_t hw_power_limit_set(hw_device_t *device, uint32_t milliwatts);
 
-// [P] False: the card lost what hw_start told it, as by loss of power or a reset that hw did not
-// ask for; only hw_reset_card helps.
-bool hw_is_as_left(hw_device_t *device);
-
 // --- telemetry.c ---
 
 typedef struct hw_node_info {

@@ -69,6 +69,7 @@ static status_t freeze(rm_card_t *card) {
 // --- In the watchdog's thread ---
 
 static status_t suspend(rm_card_t *card) {
+    rm_recover_distrusted(card); // not of a card without power
     if (LOAD_ACQUIRE(&card->absent) != 0) {
         STORE_RELEASE(&card->suspended, 1u); // nothing to keep, and nobody resets it meanwhile
         return STATUS_OK;
@@ -91,7 +92,7 @@ static status_t resume(rm_card_t *card) {
         return rm_recover_card(card, ACCEL_LOST_RESET);
     if (LOAD_ACQUIRE(&card->suspended) == 0)
         return STATUS_OK;
-    if (!hw_is_as_left(card->hw))
+    if (!hw_is_up(card->hw)) // it lost its power
         return rm_recover_card(card, ACCEL_LOST_RESET);
     rm_pm_set(card, ISA_POWER_ACTIVE);
     rm_spin(card);

@@ -131,6 +131,51 @@ static void a_suspended_card_keeps_its_work(void **state) {
     assert_int_equal(rm_card_resume(f->rig.rm), STATUS_OK); // it is awake
 }
 
+#define LONG_BYTES (UINT64_C(96) << 20)
+#define LONG_VA    (RIG_DATA_VA + (UINT64_C(1) << 30))
+#define MARKS      12u
+
+// A long copy between two halves of card memory goes on behind the suspend; nothing of it is left
+// out.
+static void a_long_copy_goes_on(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(user);
+    accel_req_bo_create_t bo = {.bytes = 2 * LONG_BYTES};
+    assert_int_equal(ASK(user->client, bo, BO_CREATE), STATUS_OK);
+    accel_req_bind_t bind = {.vm = user->vm,
+                             .bo = bo.handle,
+                             .prot = ACCEL_PROT_WRITE,
+                             .va = LONG_VA,
+                             .bytes = 2 * LONG_BYTES};
+    assert_int_equal(ASK(user->client, bind, BIND), STATUS_OK);
+    uint64_t *host = (uint64_t *)(void *)(user->data + 768 * 1024), point = 0;
+    uint64_t host_va = RIG_DATA_VA + 768 * 1024;
+    for (uint64_t i = 0; i < MARKS; i++) {
+        host[i] = 77 + i;
+        assert_int_equal(rig_copy(user, context, LONG_VA + i * (LONG_BYTES / MARKS),
+                                  host_va + 8 * i, 8, done, ++point),
+                         STATUS_OK);
+    }
+    assert_int_equal(
+        rig_copy(user, context, LONG_VA + LONG_BYTES, LONG_VA, LONG_BYTES, done, ++point),
+        STATUS_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(rm_card_suspend(f->rig.rm), STATUS_OK);
+        uint64_t before = accesses(f);
+        (void)rig_wait(user, done, point, 2000000);
+        assert_int_equal(accesses(f), before);
+        assert_int_equal(rm_card_resume(f->rig.rm), STATUS_OK);
+    }
+    for (uint64_t i = 0; i < MARKS; i++)
+        assert_int_equal(rig_copy(user, context, host_va + 4096 + 8 * i,
+                                  LONG_VA + LONG_BYTES + i * (LONG_BYTES / MARKS), 8, done,
+                                  ++point),
+                         STATUS_OK);
+    assert_int_equal(rig_wait(user, done, point, RIG_WAIT_NS), STATUS_OK);
+    assert_memory_equal(host, host + 512, 8 * MARKS);
+}
+
 static void a_card_without_power_is_started_again(void **state) {
     fixture_t *f = *state;
     port_t *port = port_user_base(f->rig.port);
@@ -331,6 +376,8 @@ int main(void) {
         TEST(a_card_that_is_gone_is_left_alone, set_up),
         TEST(losing_all_is_done_in_parts, set_up),
         TEST(a_suspended_card_keeps_its_work, set_up),
+        TEST(a_long_copy_goes_on, set_up),
+        TEST(a_long_copy_goes_on, set_up_inline),
         TEST(a_card_without_power_is_started_again, set_up),
         TEST(a_card_without_power_is_started_again, set_up_inline),
         TEST(what_does_not_come_back_keeps_the_card_awake, set_up_quick),
