@@ -250,7 +250,7 @@ static status_t run_wild(world_t *w) {
         SAME(w, ask.state, ACCEL_CTX_LOST);
         SO(w, ask_run(w, context, IB_STORE, 0) != STATUS_OK);
     }
-    ask_end(w, context);
+    MUST(w, ask_handle(w, ACCEL_REQ_CTX_DESTROY, context));
     if (own != 0)
         MUST(w, ask_handle(w, ACCEL_REQ_SYNC_DESTROY, own));
     w->sync = sync;

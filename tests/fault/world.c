@@ -148,14 +148,6 @@ status_t ask_handle(world_t *w, uint16_t op, uint32_t handle) {
     return status;
 }
 
-void ask_end(world_t *w, uint32_t context) {
-    status_t status;
-    do
-        status = ask_handle(w, ACCEL_REQ_CTX_DESTROY, context);
-    while (status == STATUS_INTERRUPTED);
-    MUST(w, status);
-}
-
 status_t ask_vm(world_t *w, uint32_t *out_vm) {
     accel_req_handle_t request = {0};
     status_t status = ASK(w, request, ACCEL_REQ_VM_CREATE);
@@ -316,7 +308,7 @@ bool world_still_bound(const world_t *w, status_t unbound) {
 // can only close what is bound.)
 static void life_end(world_t *w, const life_t *life) {
     if (life->context != 0)
-        ask_end(w, life->context);
+        MUST(w, ask_handle(w, ACCEL_REQ_CTX_DESTROY, life->context));
     bool bound = life->card_bound && world_still_bound(w, ask_unbind(w, life->vm, CARD_VA));
     bound |= life->code_bound && world_still_bound(w, ask_unbind(w, life->vm, CODE_VA));
     bound |= life->data_bound && world_still_bound(w, ask_unbind(w, life->vm, DATA_VA));

@@ -78,9 +78,6 @@ status_t world_ask(world_t *w, rm_client_t *client, void *request, size_t bytes,
 #define ASK(w, request, op) world_ask((w), (w)->client, &(request), sizeof(request), op)
 
 status_t ask_handle(world_t *w, uint16_t op, uint32_t handle); // those that destroy
-// Destroys a context. Its work may still be under way when a wait for it was interrupted, and so
-// may this be: then it is asked again.
-void ask_end(world_t *w, uint32_t context);
 status_t ask_vm(world_t *w, uint32_t *out_vm);
 status_t ask_context(world_t *w, uint32_t vm, uint32_t *out_context);
 status_t ask_sync(world_t *w, uint32_t *out_sync);
