@@ -195,7 +195,7 @@ void rm_recover_gone(rm_card_t *card, bool is_there) {
 
 void rm_recover_distrusted(rm_card_t *card) {
     rm_spin(card);
-    bool distrusted = card->distrusted;
+    bool distrusted = card->distrusted && card->suspended == 0; // else when it is resumed
     rm_unspin(card);
     if (distrusted)
         (void)rm_recover_card(card, ACCEL_LOST_CARD_ERROR);

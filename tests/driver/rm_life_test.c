@@ -3,6 +3,7 @@
 // with and without loss of power, and unbinding while clients are open.
 #include <pthread.h>
 
+#include "driver/rm/rm_internal.h"
 #include "tests/driver/rig.h"
 
 // Short, but long for a thread that waits for a processor.
@@ -188,6 +189,49 @@ static void a_card_without_power_is_started_again(void **state) {
     accel_event_record_t event;
     assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_CONTEXT_LOST, &event), 1);
     assert_int_equal(event.code, ACCEL_LOST_RESET);
+}
+
+static uint64_t looks(rm_card_t *card) {
+    rm_spin(card);
+    uint64_t n = card->looked;
+    rm_unspin(card);
+    return n;
+}
+
+static bool is_distrusted(rm_card_t *card) {
+    rm_spin(card);
+    bool is = card->distrusted;
+    rm_unspin(card);
+    return is;
+}
+
+// As a request does whose TLB_INV failed; it waits for the reset.
+static void *distrust(void *card) {
+    rm_recover_distrust(card);
+    return NULL;
+}
+
+// What was found wrong in the last moment is dealt with when the card has power again.
+static void nobody_resets_a_suspended_card(void **state) {
+    fixture_t *f = *state;
+    rm_card_t *card = f->rig.rm;
+    uint32_t context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&f->user);
+    assert_int_equal(rm_card_suspend(card), STATUS_OK);
+    uint64_t before = accesses(f);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, distrust, card), 0);
+    RIG_UNTIL(is_distrusted(card));
+    uint64_t seen = looks(card);
+    rm_spin(card);
+    rm_watch_at(card, 0);
+    rm_unspin(card);
+    RIG_UNTIL(looks(card) > seen);
+    assert_int_equal(accesses(f), before);
+    assert_int_equal(rm_card_resume(card), STATUS_OK);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rig_telemetry(&f->rig).card_resets, 1);
+    is_lost(&f->user, context, done);
+    works(&f->rig);
 }
 
 // A debugger holds the card, so that nobody resets what hangs: no suspend, and all is as before.
@@ -380,6 +424,7 @@ int main(void) {
         TEST(a_long_copy_goes_on, set_up_inline),
         TEST(a_card_without_power_is_started_again, set_up),
         TEST(a_card_without_power_is_started_again, set_up_inline),
+        TEST(nobody_resets_a_suspended_card, set_up),
         TEST(what_does_not_come_back_keeps_the_card_awake, set_up_quick),
         TEST(a_detached_card_reaches_nothing, set_up),
         TEST(a_detached_card_reaches_nothing, set_up_inline),
