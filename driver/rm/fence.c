@@ -11,6 +11,7 @@ static void make_due(rm_card_t *card, rm_fence_t *fence, status_t status) {
     list_remove(&fence->link);
     fence->status = status;
     fence->is_due = true;
+    card->n_fences--;
     list_push_back(&card->told, &fence->link);
     STORE_RELEASE(&card->n_told, card->n_told + 1);
 }
@@ -87,11 +88,15 @@ status_t rm_fence_watch(rm_client_t *client, rm_sync_t *sync, uint64_t value, rm
     bool may = is_promised(sync, value);
     if (may) {
         list_push_back(&sync->fences, &fence->link);
+        card->n_fences++;
         rm_fence_collect(card, sync);
     }
+    bool waits = may && !fence->is_due;
     rm_unspin(card);
     if (!may)
         return STATUS_INVALID;
+    if (waits)
+        rm_sched_arm(card); // nobody else may be there who wants to know
     rm_progress(card);
     return STATUS_OK;
 }
@@ -103,6 +108,8 @@ bool rm_fence_unwatch(rm_client_t *client, rm_fence_t *fence) {
     list_remove(&fence->link);
     if (mine && fence->is_due)
         STORE_RELEASE(&card->n_told, card->n_told - 1);
+    else if (mine)
+        card->n_fences--;
     rm_unspin(card);
     return mine;
 }

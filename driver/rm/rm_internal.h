@@ -353,6 +353,7 @@ struct rm_card {
     port_event_t progress; // set when a job finished or a timeline moved
     list_node_t told;      // under the spin: fences that are to be told
     uint32_t n_told;       // atomic
+    uint32_t n_fences;     // under the spin: that wait for their points
     // Atomic; written in the interrupt.
     uint32_t irqs, alarms, gone;
     uint32_t gate;     // who is in hw, and RM_GATE_CLOSED

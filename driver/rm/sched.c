@@ -520,15 +520,17 @@ static bool note_armed(rm_card_t *card, rm_node_t *node) {
     return true;
 }
 
-// What waits for the card to finish something must not wait for somebody to poll.
+// What waits for the card to finish something, or whoever watches a fence, must not wait for
+// somebody to poll.
 static void want_interrupts(rm_card_t *card, plan_t *plan) {
-    bool queued = !list_is_empty(&card->waiting) || !list_is_empty(&card->own);
+    bool wanted =
+        !list_is_empty(&card->waiting) || !list_is_empty(&card->own) || card->n_fences > 0;
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++) {
         rm_node_t *node = &card->nodes[i];
         if (rm_in_flight(node) == 0 || node->armed == node->first_flight)
             continue;
         const rm_job_t *head = *rm_flight_of(node, node->first_flight);
-        if (!queued && head->quantum == 0 && !rm_copy_has_more(head))
+        if (!wanted && head->quantum == 0 && !rm_copy_has_more(head))
             continue;
         (void)note_armed(card, node);
         plan->fences[i] = node->first_flight;

@@ -128,6 +128,30 @@ static void nobody_has_to_wait(void **state) {
     was_told(&listener, STATUS_OK);
 }
 
+static uint64_t interrupts(fixture_t *f) {
+    port_fault_counts_t counts;
+    port_fault_counts(f->rig.fault, &counts);
+    return counts.interrupts;
+}
+
+// A copy alone on the card, for which nobody waits in rm: the card is asked to interrupt, for each
+// of them, and it is not left to the watchdog's next look.
+static void who_watches_is_interrupted_for(void **state) {
+    fixture_t *f = *state;
+    uint64_t va = RIG_DATA_VA + 768 * 1024;
+    for (uint64_t point = 1; point <= 3; point++) {
+        listener_t listener;
+        uint64_t before = interrupts(f);
+        STORE_RELEASE(&f->rig.held, RIG_READS); // it does not end before it is watched
+        assert_int_equal(rig_copy(&f->user, f->context, va + 4096, va, 64, f->done, point),
+                         STATUS_OK);
+        assert_int_equal(watch(f, point, &listener), STATUS_OK);
+        STORE_RELEASE(&f->rig.held, 0u);
+        was_told(&listener, STATUS_OK);
+        RIG_UNTIL(interrupts(f) > before);
+    }
+}
+
 static void faults_are_told(void **state) {
     fixture_t *f = *state;
     listener_t wild, behind;
@@ -314,6 +338,7 @@ int main(void) {
         TEST(who_watches_is_told, set_up),
         TEST(who_watches_is_told, set_up_inline),
         TEST(nobody_has_to_wait, set_up),
+        TEST(who_watches_is_interrupted_for, set_up),
         TEST(faults_are_told, set_up),
         TEST(resets_are_told, set_up),
         TEST(limits_are_told, set_up),
