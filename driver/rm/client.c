@@ -200,6 +200,20 @@ status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
     return status;
 }
 
+status_t rm_client_take_held(rm_client_t *client, uint32_t handle, rm_object_t *object) {
+    status_t status = STATUS_OK;
+    rm_lock(client->card, &client->mutex);
+    uint32_t users = ATOMIC_SUB(&object->users, 1u);
+    if (lookup(client, handle, object->kind) != object)
+        status = STATUS_NOT_FOUND;
+    else if (users != 1)
+        status = STATUS_BUSY;
+    else
+        leave(client, handle - 1);
+    rm_unlock(client->card, &client->mutex);
+    return status;
+}
+
 // Nobody waits for its work: what is queued ends, and what runs is called back. The thread that
 // works in the doorbell of a simulated card may be the only one there is: so the watchdog sees to
 // it.

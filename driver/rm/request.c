@@ -121,10 +121,11 @@ static status_t context_destroy(rm_client_t *client, uint32_t handle) {
     if (context == NULL)
         return STATUS_NOT_FOUND;
     status_t status = rm_context_end(client->card, context);
-    rm_put(&context->object);
-    RETURN_IF_ERROR(status);
-    rm_object_t *object;
-    RETURN_IF_ERROR(rm_client_take(client, handle, RM_CTX, &object));
+    if (status != STATUS_OK) {
+        rm_put(&context->object);
+        return status;
+    }
+    RETURN_IF_ERROR(rm_client_take_held(client, handle, &context->object));
     rm_context_destroy(client->card, context);
     return STATUS_OK;
 }

@@ -419,6 +419,9 @@ void rm_put(rm_object_t *object);
 // Takes an object out of the table to be destroyed. STATUS_NOT_FOUND, STATUS_BUSY.
 WARN_UNUSED status_t rm_client_take(rm_client_t *client, uint32_t handle, rm_kind_t kind,
                                     rm_object_t **out_object);
+// The same for an object that the caller is a user of, as which it is put in any case. While he was
+// one, nobody took it and gave its handle to another.
+WARN_UNUSED status_t rm_client_take_held(rm_client_t *client, uint32_t handle, rm_object_t *object);
 // STATUS_LIMIT: nothing was charged.
 WARN_UNUSED status_t rm_client_charge(rm_client_t *client, uint64_t memory_bytes,
                                       uint64_t host_bytes);

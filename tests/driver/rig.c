@@ -102,6 +102,11 @@ void rig_open_watched(rig_t *rig, bool posted, const rm_options_t *options) {
     open_driver(rig, port_fault_base(rig->fault), options);
 }
 
+void rig_open_wrapped(rig_t *rig, port_t *(*wrap)(void *user, port_t *inner), void *user) {
+    open_card(rig, true, SIM_MODE_FUNCTIONAL);
+    open_driver(rig, wrap(user, port_user_base(rig->port)), NULL);
+}
+
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options) {
     rig_open_as(rig, posted, SIM_MODE_FUNCTIONAL, options);
 }

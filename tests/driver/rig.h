@@ -58,6 +58,8 @@ typedef struct rig_user {
 void rig_open(rig_t *rig, bool posted, const rm_options_t *options);
 // With a fault port between, which watches rm; rig_close asserts that it kept the rules.
 void rig_open_watched(rig_t *rig, bool posted, const rm_options_t *options);
+// On a port that `wrap` makes of the user port.
+void rig_open_wrapped(rig_t *rig, port_t *(*wrap)(void *user, port_t *inner), void *user);
 void rig_open_as(rig_t *rig, bool posted, sim_mode_t mode, const rm_options_t *options);
 void rig_close(rig_t *rig);
 // Not an administrator, without limits.

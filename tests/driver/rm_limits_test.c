@@ -361,6 +361,99 @@ static void requests_may_change_meanwhile(void **state) {
     assert_true(rig_telemetry(&f->rig).memory_free == before);
 }
 
+// --- Destroyed by several ---
+
+// Comes between when the thread is about to take a mutex for the `at`th time: destroys the context,
+// as another thread would, and if that went well makes one that gets its handle. Contexts keep
+// their memory until the end: the next one never lies where the last did.
+typedef struct intruder {
+    port_ops_t ops; // of the rig's port, but for two
+    const port_ops_t *inner;
+    rig_user_t *user;
+    pthread_t thread;
+    uint32_t at, handle, made, destroyed;
+    void *dead[16];
+    uint32_t n_dead;
+} intruder_t;
+
+static void intrude(intruder_t *intruder) {
+    if (rig_destroy(intruder->user, ACCEL_REQ_CTX_DESTROY, intruder->handle) != STATUS_OK)
+        return;
+    intruder->destroyed++;
+    assert_int_equal(rig_context(intruder->user, ACCEL_CLASS_BEST_EFFORT, 0), intruder->handle);
+    intruder->made++;
+}
+
+static void lock_late(port_t *port, port_mutex_t *mutex) {
+    intruder_t *intruder = (intruder_t *)(uintptr_t)port->ops; // its first member
+    if (LOAD_ACQUIRE(&intruder->at) != 0 && pthread_equal(intruder->thread, pthread_self()) != 0 &&
+        --intruder->at == 0)
+        intrude(intruder);
+    intruder->inner->mutex_lock(port, mutex);
+}
+
+static void free_late(port_t *port, void *memory, size_t bytes) {
+    intruder_t *intruder = (intruder_t *)(uintptr_t)port->ops;
+    if (bytes != sizeof(rm_context_t)) {
+        intruder->inner->mem_free(port, memory, bytes);
+        return;
+    }
+    for (uint32_t i = 0; i < intruder->n_dead; i++)
+        assert_ptr_not_equal(intruder->dead[i], memory);
+    assert_true(intruder->n_dead < COUNT_OF(intruder->dead));
+    intruder->dead[intruder->n_dead++] = memory;
+}
+
+static port_t *wrap(void *user, port_t *inner) {
+    intruder_t *intruder = user;
+    intruder->ops = *inner->ops;
+    intruder->ops.mutex_lock = lock_late;
+    intruder->ops.mem_free = free_late;
+    intruder->inner = inner->ops;
+    inner->ops = &intruder->ops;
+    return inner;
+}
+
+static uint32_t n_contexts(rig_t *rig) {
+    accel_client_record_t records[4];
+    accel_req_list_t request = {.records = (uint64_t)(uintptr_t)records, .capacity = 4};
+    assert_int_equal(ASK(rig->admin, request, CLIENTS), STATUS_OK);
+    assert_int_equal(request.count, 2);
+    return records[1].contexts;
+}
+
+static void destroy_with_an_intruder(rig_t *rig, intruder_t *intruder, uint32_t at) {
+    intruder->handle = rig_context(intruder->user, ACCEL_CLASS_BEST_EFFORT, 0);
+    intruder->made = 1;
+    intruder->destroyed = 0;
+    intruder->at = at;
+    intruder->destroyed +=
+        rig_destroy(intruder->user, ACCEL_REQ_CTX_DESTROY, intruder->handle) == STATUS_OK;
+    assert_int_equal(intruder->at, 0); // it came
+    assert_int_equal(n_contexts(rig), intruder->made - intruder->destroyed);
+    if (intruder->made > intruder->destroyed)
+        assert_int_equal(rig_destroy(intruder->user, ACCEL_REQ_CTX_DESTROY, intruder->handle),
+                         STATUS_OK);
+    assert_int_equal(n_contexts(rig), 0);
+}
+
+// Whoever comes between, and wherever: what is destroyed is what leaves the table.
+static void contexts_are_destroyed_once(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_user_t user;
+    intruder_t intruder = {.user = &user, .thread = pthread_self()};
+    rig_open_wrapped(&rig, wrap, &intruder);
+    rig_user_open(&rig, &user);
+    for (uint32_t at = 1; at <= 3; at++)
+        destroy_with_an_intruder(&rig, &intruder, at);
+    rig_user_close(&user);
+    port_t *port = port_user_base(rig.port);
+    while (intruder.n_dead > 0)
+        intruder.inner->mem_free(port, intruder.dead[--intruder.n_dead], sizeof(rm_context_t));
+    rig_close(&rig);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -375,6 +468,7 @@ int main(void) {
         TEST(many_who_queue_much_leave_places),
         TEST(padding_must_be_zero),
         TEST(requests_may_change_meanwhile),
+        cmocka_unit_test(contexts_are_destroyed_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
