@@ -514,7 +514,8 @@ void rm_context_detach(rm_card_t *card);
 // Under the spin: lost for good, if it is not already. `fault` may be NULL.
 void rm_context_lose(rm_card_t *card, rm_context_t *context, uint32_t reason,
                      const isa_fault_record_t *fault);
-// Under the spin: the job ended as SUSPENDED; the context keeps its points.
+// Under the spin: the job ended as SUSPENDED; the context, which has no such launch yet, keeps its
+// points.
 void rm_context_suspend(rm_context_t *context, rm_job_t *job);
 // Under the spin: `job`, a RESUME, signals what the suspended launch owes, too. False: both
 // together signal too much.

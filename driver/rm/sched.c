@@ -188,6 +188,36 @@ static void lose_by_fault(rm_card_t *card, rm_job_t *job) {
     lose(card, job, is_ecc ? ACCEL_LOST_ECC : ACCEL_LOST_FAULT, &job->fault);
 }
 
+// Nobody was told that it may: what is behind it in the ring uses its save area, and a fenced point
+// must not wait for memory.
+static void lose_unmarked(rm_card_t *card, rm_job_t *job) {
+    isa_fault_record_t fault = {
+        .cause = ISA_FAULT_BAD_ECALL,
+        .node = (uint8_t)job->node,
+        .core = ISA_FAULT_NO_CORE,
+        .engine = ISA_FAULT_ENGINE_HART,
+        .asid = (uint16_t)job->context->vm->asid,
+        .insn = UINT16_MAX,
+        .fence = job->fence,
+        .value = ISA_ECALL_HEAP,
+        .onnx_node = UINT64_MAX,
+    };
+    lose(card, job, ACCEL_LOST_FAULT, &fault);
+}
+
+// Only a launch can, and only one of its context: on what the context has of that one already
+// others wait.
+static void suspended(rm_card_t *card, rm_job_t *job) {
+    const rm_context_t *context = job->context;
+    if (context == NULL || job->node != ISA_NODE_COMPUTE || context->suspended != NULL ||
+        context->n_owed > 0)
+        lose(card, job, ACCEL_LOST_CARD_ERROR, NULL);
+    else if (!job->may_suspend)
+        lose_unmarked(card, job);
+    else
+        suspend(card, job);
+}
+
 // The card is through with the job, and how it ended is not known. A context with nothing else in
 // flight has its descriptor to tell; what was never read from its slot, and packets of rm's own,
 // can be run again.
@@ -246,7 +276,7 @@ static void retire(rm_card_t *card, rm_job_t *job, hw_notice_kind_t kind) {
         if (over)
             finish(card, job, loss_of(context));
         else
-            suspend(card, job);
+            suspended(card, job);
         break;
     case HW_NOTICE_EXPIRED:
         job->go_on = true;

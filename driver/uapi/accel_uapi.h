@@ -212,8 +212,10 @@ typedef struct accel_sync_point {
 // `head.flags`:
 // goes on with the context's suspended launch, and signals its points whether it names them again
 // or not (INVALID: more than ACCEL_SUBMIT_MAX_SYNCS timelines then)
-#define ACCEL_SUBMIT_RESUME      1u
-#define ACCEL_SUBMIT_MAY_SUSPEND 2u // may ask for heap: later work of the context is held back
+#define ACCEL_SUBMIT_RESUME 1u
+// may ask for heap: later work of the context is held back (a launch without it that asks for heap
+// loses its context: FAULT, the cause BAD_ECALL)
+#define ACCEL_SUBMIT_MAY_SUSPEND 2u
 
 // On ACCEL_NODE_COMPUTE a command buffer (isa/packet.def); on ACCEL_NODE_COPY one copy of rows,
 // whose source and destination may not overlap: a long one is done in pieces, between which others

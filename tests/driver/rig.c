@@ -318,7 +318,7 @@ static uint64_t write_slot(rig_user_t *user, uint32_t slot, const rig_job_t *job
 status_t rig_submit(rig_user_t *user, uint32_t context, const rig_job_t *job, uint32_t *out_slot) {
     uint32_t slot = (ATOMIC_ADD(&user->n_slots, 1u) - 1) % RIG_SLOTS;
     accel_req_submit_t request = {
-        .head.flags = job->program == RIG_HEAP ? ACCEL_SUBMIT_MAY_SUSPEND : 0,
+        .head.flags = job->program == RIG_HEAP && !job->unmarked ? ACCEL_SUBMIT_MAY_SUSPEND : 0,
         .ctx = context,
         .node = ACCEL_NODE_COMPUTE,
         .n_in = job->gate != 0,

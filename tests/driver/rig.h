@@ -96,7 +96,8 @@ typedef struct rig_job {
     uint32_t done; // a timeline, or 0
     uint64_t point;
     uint64_t timeout_ns;
-    bool timed; // the card notes when it ended
+    bool timed;    // the card notes when it ended
+    bool unmarked; // RIG_HEAP that does not say that it may be suspended
 } rig_job_t;
 
 // Launches on one core; *out_slot may be NULL. Slots are used in turn.

@@ -162,6 +162,18 @@ static void faults_are_told(void **state) {
     assert_int_equal(watch(f, 2, &behind), STATUS_INVALID); // it promised nothing
 }
 
+// Memory that only a process could give is not waited for.
+static void programs_that_want_heap_are_told(void **state) {
+    fixture_t *f = *state;
+    listener_t listener;
+    rig_job_t job = {
+        .program = RIG_HEAP, .unmarked = true, .done = f->done, .point = 1, .timeout_ns = LIMIT_NS};
+    assert_int_equal(rig_submit(&f->user, f->context, &job, NULL), STATUS_OK);
+    assert_int_equal(watch(f, 1, &listener), STATUS_OK);
+    was_told(&listener, STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_query(&f->user, f->context).reason, ACCEL_LOST_FAULT);
+}
+
 static void resets_are_told(void **state) {
     fixture_t *f = *state;
     listener_t listener;
@@ -340,6 +352,8 @@ int main(void) {
         TEST(nobody_has_to_wait, set_up),
         TEST(who_watches_is_interrupted_for, set_up),
         TEST(faults_are_told, set_up),
+        TEST(programs_that_want_heap_are_told, set_up),
+        TEST(programs_that_want_heap_are_told, set_up_inline),
         TEST(resets_are_told, set_up),
         TEST(limits_are_told, set_up),
         TEST(a_process_that_dies_is_told, set_up),

@@ -296,6 +296,34 @@ static void a_resumed_launch_reaches_all_points(void **state) {
     assert_int_equal(rig_wait(user, s.other_done, 1, RIG_WAIT_NS), STATUS_OK);
 }
 
+// Launches in a row that suspend and do not say so: the first takes the context with it, and all
+// points are decided.
+static void unmarked_launches_do_not_suspend(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t context = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0), gate = rig_sync(user);
+    uint32_t done[2], slots[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_job_t heap = {.program = RIG_HEAP, .unmarked = true, .gate = gate, .gate_point = 1};
+        heap.done = done[i] = rig_sync(user);
+        heap.point = 1;
+        assert_int_equal(rig_submit(user, context, &heap, &slots[i]), STATUS_OK);
+    }
+    assert_int_equal(rig_signal(user, gate, 1), STATUS_OK);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(rig_wait(user, done[i], 1, RIG_WAIT_NS), STATUS_CONTEXT_LOST);
+    accel_req_ctx_query_t query = rig_query(user, context);
+    const isa_fault_record_t *fault = (const void *)query.fault;
+    assert_int_equal(query.state, ACCEL_CTX_LOST);
+    assert_int_equal(query.reason, ACCEL_LOST_FAULT);
+    assert_int_equal(fault->cause, ISA_FAULT_BAD_ECALL);
+    assert_int_equal(fault->value, ISA_ECALL_HEAP);
+    assert_int_equal(rig_resume(user, context, slots[0], 0, 0), STATUS_CONTEXT_LOST);
+    assert_int_equal(rig_destroy(user, ACCEL_REQ_CTX_DESTROY, context), STATUS_OK);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(rig_destroy(user, ACCEL_REQ_SYNC_DESTROY, done[i]), STATUS_OK);
+}
+
 #define TEST_BOTH(test)                                                                            \
     cmocka_unit_test_setup_teardown(test, set_up_inline, tear_down),                               \
         cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down)
@@ -313,6 +341,7 @@ int main(void) {
         TEST_BOTH(a_suspended_launch_ends_when_destroyed),
         TEST_BOTH(a_suspended_launch_ends_when_lost),
         TEST_BOTH(a_resumed_launch_reaches_all_points),
+        TEST_BOTH(unmarked_launches_do_not_suspend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
