@@ -220,6 +220,7 @@ status_t rm_client_take_held(rm_client_t *client, uint32_t handle, rm_object_t *
 void rm_client_abandon(rm_client_t *client) {
     rm_card_t *card = client->card;
     STORE_RELEASE(&client->abandoned, 1u);
+    rm_hold_end(client); // requests of its own may wait for what hangs, and close comes after them
     rm_spin(card);
     LIST_FOR_EACH(node, &card->contexts) {
         rm_context_t *context = LIST_OWNER(node, rm_context_t, link);

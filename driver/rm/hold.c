@@ -40,6 +40,8 @@ static void release(rm_client_t *client) {
 
 static status_t take(rm_client_t *client) {
     rm_card_t *card = client->card;
+    if (LOAD_ACQUIRE(&client->abandoned) != 0)
+        return STATUS_DEVICE_LOST; // nobody is there to let go
     if (card->holder != NULL || card->n_fenced > 0)
         return STATUS_BUSY;
     card->holder = client;

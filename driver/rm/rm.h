@@ -72,8 +72,8 @@ WARN_UNUSED status_t rm_client_open(rm_card_t *card, const rm_client_options_t *
                                     rm_client_t **out_client);
 void rm_client_close(rm_client_t *client);
 // [D][P] Ends the client's waits, those that run and those to come, with STATUS_DEVICE_LOST, and
-// calls its work back: for whoever learns that its process died while a request of it still waits
-// or works on the card. Only closing follows.
+// calls its work back; if it holds the card, it lets go: for whoever learns that its process died
+// while a request of it still waits or works on the card. Only closing follows.
 void rm_client_abandon(rm_client_t *client);
 
 // --- Timelines and fences of the system (dma_fence) ---

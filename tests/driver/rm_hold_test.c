@@ -138,6 +138,22 @@ static void it_ends_with_the_client(void **state) {
     assert_int_equal(hold(f->rig.admin, 0), STATUS_OK);
 }
 
+// Requests of the dead may still wait for what hangs, and only the watchdog can end that.
+static void it_ends_with_the_process(void **state) {
+    fixture_t *f = *state;
+    rm_client_t *debugger;
+    rm_client_options_t options = {.pid = 9000, .is_admin = true};
+    assert_int_equal(rm_client_open(f->rig.rm, &options, &debugger), STATUS_OK);
+    assert_int_equal(hold(debugger, 0), STATUS_OK);
+    hanging_t h = hang(f);
+    rm_client_abandon(debugger);
+    check_end(f, &h, ACCEL_LOST_HANG);
+    assert_int_equal(rig_events(&f->rig, ACCEL_EVENT_RELEASED, NULL), 1);
+    assert_int_equal(hold(debugger, 0), STATUS_DEVICE_LOST);
+    assert_int_equal(hold(f->rig.admin, 0), STATUS_OK);
+    rm_client_close(debugger);
+}
+
 static void administrators_reset_all_the_same(void **state) {
     fixture_t *f = *state;
     assert_int_equal(hold(f->rig.admin, 0), STATUS_OK);
@@ -190,13 +206,10 @@ static void timing_mode_has_no_deadlines(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_hang_is_found_after_release),
-        TEST(time_limits_stand_still),
-        TEST(it_ends_with_the_client),
-        TEST(administrators_reset_all_the_same),
-        TEST(cards_go_away_all_the_same),
-        TEST(only_administrators_may),
-        cmocka_unit_test(timing_mode_has_no_deadlines),
+        TEST(a_hang_is_found_after_release),     TEST(time_limits_stand_still),
+        TEST(it_ends_with_the_client),           TEST(it_ends_with_the_process),
+        TEST(administrators_reset_all_the_same), TEST(cards_go_away_all_the_same),
+        TEST(only_administrators_may),           cmocka_unit_test(timing_mode_has_no_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
