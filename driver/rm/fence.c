@@ -46,11 +46,18 @@ static bool is_promised(const rm_sync_t *sync, uint64_t value) {
     return value <= sync->value || value <= sync->promised;
 }
 
+static bool has_bound(const rm_job_t *job) {
+    const isa_ring_packet_t *packet = &job->packet;
+    if (job->node == ISA_NODE_COMPUTE)
+        return job->timeout_ns != 0 && job->timeout_ns <= ACCEL_FENCED_MAX_NS;
+    return packet->copy.rows <= ACCEL_FENCED_MAX_ROWS &&
+           packet->copy.bytes <= ACCEL_FENCED_MAX_BYTES / packet->copy.rows;
+}
+
 status_t rm_fence_check(const rm_job_t *job) {
     if (job->may_suspend)
         return STATUS_INVALID; // a process would have to give it memory
-    if (job->node == ISA_NODE_COMPUTE &&
-        (job->timeout_ns == 0 || job->timeout_ns > ACCEL_FENCED_MAX_NS))
+    if (!has_bound(job))
         return STATUS_INVALID;
     for (uint32_t i = 0; i < job->n_in; i++)
         if (!is_promised(job->in[i].sync, job->in[i].value))

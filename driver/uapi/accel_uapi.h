@@ -94,11 +94,14 @@ typedef struct accel_req_handle {
 // `head.flags`:
 // For points that other drivers wait for (dma_fence): all work of the context ends in finite time.
 // A class with a share; of SUBMIT: no RESUME, no MAY_SUSPEND, on COMPUTE a time limit of at most
-// ACCEL_FENCED_MAX_NS, and points to wait for only those that are reached or that submissions of
-// such contexts (or the driver) will reach: else INVALID. BUSY: a debugger holds the card, which in
-// turn is BUSY while there is such a context.
-#define ACCEL_CTX_FENCED    1u
-#define ACCEL_FENCED_MAX_NS UINT64_C(10000000000)
+// ACCEL_FENCED_MAX_NS, on COPY so much that it takes no longer (ACCEL_FENCED_MAX_BYTES in all rows
+// and ACCEL_FENCED_MAX_ROWS, at 400 MB and 100000 rows a second), and points to wait for only those
+// that are reached or that submissions of such contexts (or the driver) will reach: else INVALID.
+// BUSY: a debugger holds the card, which in turn is BUSY while there is such a context.
+#define ACCEL_CTX_FENCED       1u
+#define ACCEL_FENCED_MAX_NS    UINT64_C(10000000000)
+#define ACCEL_FENCED_MAX_BYTES (UINT64_C(4) << 30)
+#define ACCEL_FENCED_MAX_ROWS  (1u << 20)
 
 // LIMIT: the shares of all contexts would pass 100.
 typedef struct accel_req_ctx_create {

@@ -258,6 +258,42 @@ static void fenced_work_depends_on_nobody(void **state) {
     assert_int_equal(ASK(f->user.client, context, CTX_CREATE), STATUS_INVALID); // no share
 }
 
+// Behind a fence that fails: what is taken is not copied.
+static void fenced_copies_have_a_bound(void **state) {
+    fixture_t *f = *state;
+    static const struct {
+        uint64_t bytes;
+        uint32_t rows;
+        status_t status;
+    } cases[] = {
+        {ACCEL_FENCED_MAX_BYTES, 1, STATUS_OK},
+        {ACCEL_FENCED_MAX_BYTES + 1, 1, STATUS_INVALID},
+        {UINT64_MAX, 1, STATUS_INVALID},
+        {ACCEL_FENCED_MAX_BYTES / 2, 2, STATUS_OK},
+        {ACCEL_FENCED_MAX_BYTES / 2, 3, STATUS_INVALID},
+        {65536, UINT32_MAX, STATUS_INVALID},
+        {UINT64_C(1) << 32, UINT32_MAX, STATUS_INVALID},
+        {1, ACCEL_FENCED_MAX_ROWS, STATUS_OK},
+        {1, ACCEL_FENCED_MAX_ROWS + 1, STATUS_INVALID},
+    };
+    uint32_t other = rig_sync(&f->user);
+    rm_sync_t *gate = rm_sync_hold(f->user.client, other);
+    rm_sync_promise(f->user.client, gate, 1);
+    for (uint32_t i = 0; i < COUNT_OF(cases); i++) {
+        accel_req_submit_t request = {.ctx = f->context,
+                                      .node = ACCEL_NODE_COPY,
+                                      .dst = RIG_DATA_VA + (768u << 10),
+                                      .src = RIG_DATA_VA + (600u << 10),
+                                      .bytes = cases[i].bytes,
+                                      .rows = cases[i].rows,
+                                      .n_in = 1,
+                                      .in = {{.sync = other, .value = 1}}};
+        assert_int_equal(ASK(f->user.client, request, SUBMIT), cases[i].status);
+    }
+    rm_sync_post(f->user.client, gate, 1, STATUS_IO);
+    rm_sync_release(gate);
+}
+
 static void debuggers_keep_away(void **state) {
     fixture_t *f = *state;
     accel_req_hold_t hold = {0};
@@ -360,6 +396,7 @@ int main(void) {
         TEST(who_turns_away_is_not_told, set_up),
         TEST(only_what_comes_may_be_watched, set_up),
         TEST(fenced_work_depends_on_nobody, set_up),
+        TEST(fenced_copies_have_a_bound, set_up),
         TEST(debuggers_keep_away, set_up),
         TEST(work_waits_for_others, set_up),
         TEST(work_waits_for_others, set_up_inline),
