@@ -79,11 +79,18 @@ static status_t make_descriptor(rm_card_t *card, rm_context_t *context) {
     return STATUS_OK;
 }
 
+// In timing mode no work is ever out of time, and so may not end.
+static status_t may_fence(const rm_card_t *card) {
+    if ((card->features & ISA_FEATURE_TIMING) != 0)
+        return STATUS_UNSUPPORTED;
+    return card->holder != NULL ? STATUS_BUSY : STATUS_OK;
+}
+
 static status_t join(rm_card_t *card, rm_context_t *context) {
     rm_spin(card);
-    bool held = context->fenced && card->n_holds > 0; // nothing on it is out of time
+    status_t fence = context->fenced ? may_fence(card) : STATUS_OK;
     status_t status = context->client->banned              ? STATUS_DENIED
-                      : held                               ? STATUS_BUSY
+                      : fence != STATUS_OK                 ? fence
                       : rm_client_is_lost(context->client) ? STATUS_DEVICE_LOST
                                                            : rm_class_join(card, context);
     if (status == STATUS_OK) {

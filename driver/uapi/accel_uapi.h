@@ -98,6 +98,7 @@ typedef struct accel_req_handle {
 // and ACCEL_FENCED_MAX_ROWS, at 400 MB and 100000 rows a second), and points to wait for only those
 // that are reached or that submissions of such contexts (or the driver) will reach: else INVALID.
 // BUSY: a debugger holds the card, which in turn is BUSY while there is such a context.
+// UNSUPPORTED: the card is in timing mode, where nothing is out of time.
 #define ACCEL_CTX_FENCED       1u
 #define ACCEL_FENCED_MAX_NS    UINT64_C(10000000000)
 #define ACCEL_FENCED_MAX_BYTES (UINT64_C(4) << 30)

@@ -198,6 +198,11 @@ static void timing_mode_has_no_deadlines(void **state) {
     wait_long();
     assert_int_equal(rig_query(&user, context).state, ACCEL_CTX_READY);
     assert_int_equal(rig_events(&rig, ACCEL_EVENT_HANG, NULL), 0);
+    accel_req_ctx_create_t fenced = {.head.flags = ACCEL_CTX_FENCED,
+                                     .vm = user.vm,
+                                     .service_class = ACCEL_CLASS_BURST,
+                                     .share = 1};
+    assert_int_equal(ASK(user.client, fenced, CTX_CREATE), STATUS_UNSUPPORTED);
     rig_user_close(&user);
     rig_close(&rig);
 }
