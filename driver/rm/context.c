@@ -169,8 +169,8 @@ void rm_context_suspend(rm_context_t *context, rm_job_t *job) {
     context->state = ACCEL_CTX_SUSPENDED;
     context->heap_need = job->info;
     for (uint32_t i = 0; i < job->n_out; i++) {
-        job->out[i].sync->suspended_at = job->out[i].value;
-        context->owed[i] = job->out[i];
+        context->owed[i].point = job->out[i];
+        list_push_back(&job->out[i].sync->owed, &context->owed[i].link);
     }
     context->n_owed = job->n_out;
     job->n_out = 0; // held by the context now
@@ -187,12 +187,13 @@ static rm_point_t *point_on(rm_job_t *job, const rm_sync_t *sync) {
 bool rm_context_take_over(rm_context_t *context, rm_job_t *job) {
     uint32_t n_more = 0;
     for (uint32_t i = 0; i < context->n_owed; i++)
-        n_more += point_on(job, context->owed[i].sync) == NULL;
+        n_more += point_on(job, context->owed[i].point.sync) == NULL;
     if (job->n_out + n_more > ACCEL_SUBMIT_MAX_SYNCS)
         return false;
     for (uint32_t i = 0; i < context->n_owed; i++) {
-        const rm_point_t *owed = &context->owed[i];
+        const rm_point_t *owed = &context->owed[i].point;
         rm_point_t *same = point_on(job, owed->sync);
+        list_remove(&context->owed[i].link);
         if (same == NULL) {
             job->out[job->n_out++] = *owed;
             continue;
@@ -207,9 +208,10 @@ bool rm_context_take_over(rm_context_t *context, rm_job_t *job) {
 
 void rm_context_end_suspended(rm_context_t *context, status_t status) {
     for (uint32_t i = 0; i < context->n_owed; i++) {
-        rm_sync_advance(context->client->card, context->owed[i].sync, context->owed[i].value,
-                        status);
-        rm_put(&context->owed[i].sync->object);
+        const rm_point_t *owed = &context->owed[i].point;
+        list_remove(&context->owed[i].link);
+        rm_sync_advance(context->client->card, owed->sync, owed->value, status);
+        rm_put(&owed->sync->object);
     }
     context->n_owed = 0;
 }

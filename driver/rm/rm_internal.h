@@ -86,7 +86,7 @@ struct rm_sync {
     rm_object_t object;
     // Under the spin.
     uint64_t value;
-    uint64_t suspended_at; // the point whose submission is suspended, or 0
+    list_node_t owed; // points of suspended launches (rm_owed_t)
     // Sticky once not OK: from then on a point above `good` was never truly reached.
     status_t status;
     uint64_t good;
@@ -98,6 +98,12 @@ typedef struct rm_point {
     rm_sync_t *sync;
     uint64_t value;
 } rm_point_t;
+
+// Of a suspended launch: in its context, and in the list of its timeline.
+typedef struct rm_owed {
+    list_node_t link;
+    rm_point_t point;
+} rm_owed_t;
 
 // One packet on its way: queued until its points are reached, then in flight, then done, or queued
 // again.
@@ -203,7 +209,7 @@ typedef struct rm_context {
     uint64_t heap_need;
     rm_job_t *suspended; // the job of the launch that is suspended, for its RESUME; or NULL
     uint32_t n_owed;     // points of the suspended launch: who waits for them learns how it ends
-    rm_point_t owed[ACCEL_SUBMIT_MAX_SYNCS];
+    rm_owed_t owed[ACCEL_SUBMIT_MAX_SYNCS];
     isa_fault_record_t fault;
     uint64_t reported; // cycles of the descriptor as last seen
     int64_t credit;    // cycles left of its share in this period; a debt is below 0

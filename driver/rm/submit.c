@@ -157,8 +157,6 @@ static status_t admit(rm_card_t *card, rm_client_t *client, rm_job_t *job) {
         if (!rm_context_take_over(context, job))
             return STATUS_INVALID;
         context->state = ACCEL_CTX_READY;
-        for (uint32_t i = 0; i < job->n_out; i++)
-            job->out[i].sync->suspended_at = 0;
     }
     if (context->fenced)
         rm_fence_promise(job);

@@ -12,6 +12,7 @@ status_t rm_sync_create(rm_client_t *client, accel_req_sync_t *request) {
     if (sync == NULL)
         return STATUS_NO_MEMORY;
     sync->value = sync->good = request->value;
+    list_init(&sync->owed);
     list_init(&sync->fences);
     status_t status = rm_client_add(client, &sync->object, RM_SYNC, &request->handle);
     if (status != STATUS_OK)
@@ -24,8 +25,6 @@ void rm_sync_destroy(rm_card_t *card, rm_sync_t *sync) { rm_free(card, sync, siz
 void rm_sync_advance(rm_card_t *card, rm_sync_t *sync, uint64_t value, status_t status) {
     if (value > sync->value)
         sync->value = value;
-    if (sync->suspended_at != 0 && sync->suspended_at <= sync->value)
-        sync->suspended_at = 0;
     if (sync->status == STATUS_OK && status != STATUS_OK) {
         sync->status = status;
         sync->good = value - 1 < sync->good ? value - 1 : sync->good;
@@ -56,7 +55,13 @@ typedef struct wish {
 } wish_t;
 
 static bool is_suspended(const wish_t *wish) {
-    return wish->sync->suspended_at != 0 && wish->value >= wish->sync->suspended_at;
+    const list_node_t *owed = &wish->sync->owed;
+    for (const list_node_t *node = owed->next; node != owed; node = node->next) {
+        uint64_t value = LIST_OWNER(node, rm_owed_t, link)->point.value;
+        if (value > wish->sync->value && value <= wish->value)
+            return true;
+    }
+    return false;
 }
 
 static bool is_decided(const void *what) {

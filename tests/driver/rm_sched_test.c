@@ -296,6 +296,25 @@ static void a_resumed_launch_reaches_all_points(void **state) {
     assert_int_equal(rig_wait(user, s.other_done, 1, RIG_WAIT_NS), STATUS_OK);
 }
 
+// One of two that owe points of the same timeline goes on: the other one's are still owed.
+static void suspended_launches_may_share_a_timeline(void **state) {
+    fixture_t *f = *state;
+    rig_user_t *user = &f->user;
+    uint32_t contexts[2], slots[2], done = rig_sync(user);
+    for (uint32_t i = 0; i < 2; i++) {
+        rig_job_t heap = {.program = RIG_HEAP, .done = done, .point = i + 1};
+        contexts[i] = rig_context(user, ACCEL_CLASS_BEST_EFFORT, 0);
+        assert_int_equal(rig_submit(user, contexts[i], &heap, &slots[i]), STATUS_OK);
+        RIG_UNTIL(rig_query(user, contexts[i]).state == ACCEL_CTX_SUSPENDED);
+    }
+    assert_int_equal(rig_wait(user, done, 1, RIG_WAIT_NS), STATUS_SUSPENDED);
+    assert_int_equal(rig_resume(user, contexts[0], slots[0], 0, 0), STATUS_OK);
+    assert_int_equal(rig_wait(user, done, 1, RIG_WAIT_NS), STATUS_OK);
+    assert_int_equal(rig_wait(user, done, 2, RIG_WAIT_NS), STATUS_SUSPENDED);
+    assert_int_equal(rig_resume(user, contexts[1], slots[1], 0, 0), STATUS_OK);
+    assert_int_equal(rig_wait(user, done, 2, RIG_WAIT_NS), STATUS_OK);
+}
+
 // Launches in a row that suspend and do not say so: the first takes the context with it, and all
 // points are decided.
 static void unmarked_launches_do_not_suspend(void **state) {
@@ -341,6 +360,7 @@ int main(void) {
         TEST_BOTH(a_suspended_launch_ends_when_destroyed),
         TEST_BOTH(a_suspended_launch_ends_when_lost),
         TEST_BOTH(a_resumed_launch_reaches_all_points),
+        TEST_BOTH(suspended_launches_may_share_a_timeline),
         TEST_BOTH(unmarked_launches_do_not_suspend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
