@@ -7,7 +7,7 @@
 #include "driver/uapi/accel_uapi.h"
 #include "support/status.h"
 
-#define RT_CLIENT_VERSION 2u
+#define RT_CLIENT_VERSION 3u
 
 typedef struct rt_client_ops {
     uint32_t version; // RT_CLIENT_VERSION
@@ -26,6 +26,11 @@ typedef struct rt_client_ops {
     // The device's lock, for short sections.
     void (*lock)(void *self);
     void (*unlock)(void *self);
+    // Under the lock. `sleep` gives it up until `wake`, which reaches all who sleep, or until
+    // sooner: what is waited for is looked at again. For what another thread of the device ends in
+    // short time.
+    void (*sleep)(void *self);
+    void (*wake)(void *self);
     uint64_t (*now_ns)(void *self); // monotonic
     // A sentence on why requests end as DEVICE_LOST, or NULL: the card did. May be NULL.
     const char *(*lost)(void *self);

@@ -252,10 +252,13 @@ static void collect_to(rt_instance_t *instance, uint64_t point) {
 
 void rt_instance_collect(rt_instance_t *instance) { collect_to(instance, UINT64_MAX); }
 
+// Whoever gives a launch in it memory, though its lane was lost meanwhile, uses the instance.
 static void let_go(rt_instance_t *instance) {
     accel_device_t *device = instance->module->device;
     rt_lock(device);
     rt_lane_t *lane = instance->lane;
+    if (lane != NULL)
+        rt_lane_settle(device, lane);
     instance->lane = NULL;
     bool last = lane != NULL && rt_lane_drop(lane);
     rt_unlock(device);
@@ -305,27 +308,34 @@ accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
     return wait_for(instance, instance->last, stream, error);
 }
 
-static rt_instance_t *next_of(accel_device_t *device, const accel_stream_t *stream, bool end) {
-    for (list_node_t *m = device->modules.next; m != &device->modules; m = m->next) {
-        accel_module_t *module = LIST_OWNER(m, accel_module_t, link);
-        rt_instance_t *instance = find(module, stream);
+// The next one, held: its module may be unloaded by another thread, which heard of the launches'
+// end by an event.
+static rt_instance_t *hold_next(accel_device_t *device, const accel_stream_t *stream, bool end) {
+    rt_instance_t *found = NULL;
+    rt_lock(device);
+    for (list_node_t *m = device->modules.next; m != &device->modules && found == NULL;
+         m = m->next) {
+        rt_instance_t *instance = find(LIST_OWNER(m, accel_module_t, link), stream);
         if (instance != NULL &&
             (oldest(instance, UINT64_MAX) != NULL || (end && instance->lane != NULL)))
-            return instance;
+            found = instance;
     }
-    return NULL;
+    if (found != NULL)
+        found->is_held = true;
+    rt_unlock(device);
+    return found;
 }
 
 void rt_instances_collect(accel_stream_t *stream, bool end) {
-    for (;;) {
-        rt_lock(stream->device);
-        rt_instance_t *instance = next_of(stream->device, stream, end);
-        rt_unlock(stream->device);
-        if (instance == NULL)
-            return;
+    rt_instance_t *instance;
+    while ((instance = hold_next(stream->device, stream, end)) != NULL) {
         rt_instance_collect(instance);
         if (end)
             let_go(instance);
+        rt_lock(stream->device);
+        instance->is_held = false;
+        rt_wake(stream->device);
+        rt_unlock(stream->device);
     }
 }
 
@@ -340,18 +350,39 @@ void rt_instances_forget(accel_stream_t *stream) {
     rt_unlock(stream->device);
 }
 
+accel_status_t rt_instance_join(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    rt_lock(device);
+    rt_lane_t *lane = instance->last != NULL ? instance->lane : NULL;
+    uint64_t point = lane != NULL ? instance->last->point : 0;
+    if (lane != NULL)
+        rt_lane_hold(lane);
+    rt_unlock(device);
+    if (lane == NULL)
+        return ACCEL_OK;
+    accel_status_t result = rt_lane_wait(device, lane, point, UINT64_MAX, NULL);
+    rt_lane_release(device, lane);
+    return result;
+}
+
+// Nobody finds it any more, and who had found it is done with it.
+static void take_out(rt_instance_t *instance) {
+    accel_device_t *device = instance->module->device;
+    rt_lock(device);
+    list_remove(&instance->link);
+    while (instance->is_held)
+        rt_sleep(device);
+    rt_unlock(device);
+}
+
 void rt_instances_destroy(accel_module_t *module) {
-    accel_device_t *device = module->device;
     list_node_t *node;
     while ((node = list_first(&module->instances)) != NULL) {
         rt_instance_t *instance = LIST_OWNER(node, rt_instance_t, link);
-        if (instance->lane != NULL && instance->last != NULL)
-            (void)rt_lane_wait(device, instance->lane, instance->last->point, UINT64_MAX, NULL);
+        (void)rt_instance_join(instance); // found by its lane, it is given memory
+        take_out(instance);
         rt_instance_collect(instance);
         let_go(instance);
-        rt_lock(device);
-        list_remove(&instance->link);
-        rt_unlock(device);
         destroy(instance);
     }
 }

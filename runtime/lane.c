@@ -71,9 +71,18 @@ void rt_lane_release(accel_device_t *device, rt_lane_t *lane) {
         rt_lane_free(device, lane);
 }
 
+void rt_lane_settle(accel_device_t *device, const rt_lane_t *lane) {
+    while (lane->is_answered)
+        rt_sleep(device);
+}
+
+// The number of the context may be another's next: nobody may be about to name it.
 void rt_lane_retire(accel_device_t *device, rt_lane_t *lane) {
+    rt_lock(device);
     uint32_t ctx = LOAD_ACQUIRE(&lane->ctx);
     STORE_RELEASE(&lane->ctx, 0u);
+    rt_lane_settle(device, lane);
+    rt_unlock(device);
     (void)rt_destroy(device, ACCEL_REQ_CTX_DESTROY, ctx);
     rt_lane_release(device, lane);
 }
@@ -139,7 +148,8 @@ static void find_first(rt_instance_t *instance, uint64_t value, under_way_t *fou
     }
 }
 
-// The launch that a suspended lane waits in: the first that is not done.
+// The launch that a suspended lane waits in: the first that is not done. Its instance does not go,
+// nor let another lane have its heap, while this one `is_answered`.
 static status_t suspended_in(accel_device_t *device, const rt_lane_t *lane,
                              under_way_t *out_found) {
     accel_req_sync_t now = {.handle = lane->sync};
@@ -193,6 +203,7 @@ static status_t go_on(accel_device_t *device, rt_lane_t *lane) {
     status_t status = answer(device, lane);
     rt_lock(device);
     lane->is_answered = false;
+    rt_wake(device);
     rt_unlock(device);
     // Whoever waits for the lane itself hears of its end.
     return status == STATUS_CONTEXT_LOST || status == STATUS_NOT_FOUND ? STATUS_OK : status;

@@ -114,6 +114,8 @@ static uint32_t publish(rt_instance_t *instance, rt_launch_t *launch, accel_stre
     accel_device_t *device = stream->device;
     rt_lane_t *before = NULL;
     rt_lock(device);
+    if (instance->lane != NULL && instance->lane != stream->lane)
+        rt_lane_settle(device, instance->lane); // the heap is the new one's from now on
     uint32_t number = ++device->launches;
     launch->number = number;
     launch->heap_refused = 0;

@@ -99,6 +99,13 @@ static inline void rt_lock(accel_device_t *device) {
 static inline void rt_unlock(accel_device_t *device) {
     device->client.ops->unlock(device->client.self);
 }
+// Both under the lock, which rt_sleep gives up meanwhile.
+static inline void rt_sleep(accel_device_t *device) {
+    device->client.ops->sleep(device->client.self);
+}
+static inline void rt_wake(accel_device_t *device) {
+    device->client.ops->wake(device->client.self);
+}
 
 // --- device.c: the driver's requests ---
 
@@ -151,7 +158,7 @@ typedef struct rt_lane {
     uint32_t users;
     uint32_t seen;    // round of the last look at it
     bool grows;       // a launch that may suspend was submitted
-    bool is_answered; // somebody is giving its suspended launch memory
+    bool is_answered; // somebody is giving its suspended launch memory; its end wakes
     bool is_lost;     // and `error` tells why
     accel_error_t error;
     uint32_t sync; // constant
@@ -162,6 +169,9 @@ typedef struct rt_lane {
 
 status_t rt_lane_create(accel_device_t *device, const accel_stream_options_t *options,
                         rt_lane_t **out_lane);
+// Under the client's lock, which it may give up meanwhile: until nobody gives its suspended launch
+// memory, and so uses the instance that this one is of.
+void rt_lane_settle(accel_device_t *device, const rt_lane_t *lane);
 // Nothing more is submitted in it: frees its context and lets go of it.
 void rt_lane_retire(accel_device_t *device, rt_lane_t *lane);
 // Both under the client's lock; true from the second: rt_lane_free is the caller's duty, without.
@@ -289,6 +299,7 @@ typedef struct rt_instance {
     rt_lane_t *lane; // of the launches under way, held; NULL: none
     rt_launch_t launches[RT_QUEUED];
     rt_launch_t *last; // of the launches; NULL: none
+    bool is_held;      // its stream's thread collects it; its end wakes
 } rt_instance_t;
 
 struct accel_module {
@@ -326,6 +337,8 @@ accel_status_t rt_instance_next(rt_instance_t *instance, accel_stream_t *stream,
 // Waits for all its launches and shows what they printed.
 accel_status_t rt_instance_wait(rt_instance_t *instance, accel_stream_t *stream,
                                 accel_error_t *error);
+// Waits for them in any thread, whatever became of them, and shows nothing.
+accel_status_t rt_instance_join(rt_instance_t *instance);
 // All launches of a lane that is no longer the stream's are over.
 void rt_instance_collect(rt_instance_t *instance);
 // Takes in the launches of the stream, all of which ended; `end`: its lane goes.

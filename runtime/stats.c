@@ -34,9 +34,7 @@ static accel_status_t find(accel_module_t *module, accel_stream_t *stream,
     *out_stats = instance->last->stats;
     if (stream != NULL)
         return rt_instance_wait(instance, stream, NULL);
-    return instance->lane == NULL ? ACCEL_OK
-                                  : rt_lane_wait(module->device, instance->lane,
-                                                 instance->last->point, UINT64_MAX, NULL);
+    return rt_instance_join(instance);
 }
 
 accel_status_t accel_module_stats(accel_module_t *module, accel_stats_t *out_total) {

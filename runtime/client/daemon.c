@@ -33,7 +33,8 @@ typedef struct connection {
 
 typedef struct remote {
     pthread_mutex_t mutex; // of the device
-    pthread_mutex_t pool;  // what follows
+    pthread_cond_t changed;
+    pthread_mutex_t pool; // what follows
     pthread_cond_t came_back;
     connection_t *idle;
     uint32_t n_connections;
@@ -487,10 +488,18 @@ static status_t remote_batch(void *self, accel_req_t *const *requests, uint32_t 
 static void remote_lock(void *self) { (void)pthread_mutex_lock(&((remote_t *)self)->mutex); }
 static void remote_unlock(void *self) { (void)pthread_mutex_unlock(&((remote_t *)self)->mutex); }
 
+static void remote_sleep(void *self) {
+    remote_t *remote = self;
+    (void)pthread_cond_wait(&remote->changed, &remote->mutex);
+}
+
+static void remote_wake(void *self) { (void)pthread_cond_broadcast(&((remote_t *)self)->changed); }
+
 static void remote_close(void *self) {
     remote_t *remote = self;
     for (connection_t *connection; (connection = pop_idle(remote)) != NULL;)
         connection_free(connection);
+    (void)pthread_cond_destroy(&remote->changed);
     (void)pthread_cond_destroy(&remote->came_back);
     (void)pthread_mutex_destroy(&remote->pool);
     (void)pthread_mutex_destroy(&remote->mutex);
@@ -506,6 +515,8 @@ static const rt_client_ops_t remote_ops = {
     .memory_free = remote_memory_free,
     .lock = remote_lock,
     .unlock = remote_unlock,
+    .sleep = remote_sleep,
+    .wake = remote_wake,
     .now_ns = remote_now_ns,
     .lost = remote_lost,
     .close = remote_close,
@@ -530,7 +541,8 @@ static remote_t *remote_new(const char *path) {
     (void)snprintf(remote->lost_text, sizeof remote->lost_text,
                    "the daemon accel-cardd at %s is gone, or ended this client", remote->path);
     if (pthread_mutex_init(&remote->mutex, NULL) == 0 &&
-        pthread_mutex_init(&remote->pool, NULL) == 0 && init_condition(&remote->came_back))
+        pthread_mutex_init(&remote->pool, NULL) == 0 && init_condition(&remote->came_back) &&
+        pthread_cond_init(&remote->changed, NULL) == 0)
         return remote;
     free(remote);
     return NULL;

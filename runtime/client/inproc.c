@@ -21,7 +21,8 @@ typedef struct inproc {
     rm_card_t *rm;
     rm_client_t *client;
     pthread_mutex_t mutex;
-    bool has_mutex;
+    pthread_cond_t changed;
+    bool has_lock; // both
     void (*trace)(void *user, const char *text, size_t bytes);
     void *trace_user;
 } inproc_t;
@@ -64,6 +65,16 @@ static void inproc_unlock(void *self) {
     (void)pthread_mutex_unlock(&inproc->mutex);
 }
 
+static void inproc_sleep(void *self) {
+    inproc_t *inproc = self;
+    (void)pthread_cond_wait(&inproc->changed, &inproc->mutex);
+}
+
+static void inproc_wake(void *self) {
+    inproc_t *inproc = self;
+    (void)pthread_cond_broadcast(&inproc->changed);
+}
+
 static uint64_t inproc_now_ns(void *self) {
     const inproc_t *inproc = self;
     return port_user_clock_ns(inproc->port);
@@ -78,8 +89,10 @@ static void inproc_close(void *self) {
         inproc->card.destroy(inproc->card.self);
     }
     port_user_destroy(inproc->port);
-    if (inproc->has_mutex)
+    if (inproc->has_lock) {
+        (void)pthread_cond_destroy(&inproc->changed);
         (void)pthread_mutex_destroy(&inproc->mutex);
+    }
     free(inproc);
 }
 
@@ -92,6 +105,8 @@ static const rt_client_ops_t inproc_ops = {
     .memory_free = inproc_memory_free,
     .lock = inproc_lock,
     .unlock = inproc_unlock,
+    .sleep = inproc_sleep,
+    .wake = inproc_wake,
     .now_ns = inproc_now_ns,
     .close = inproc_close,
 };
@@ -139,11 +154,18 @@ static status_t make_card(inproc_t *inproc, const sim_options_t *card_options,
     return port_user_attach(inproc->port, &function);
 }
 
-static status_t start(inproc_t *inproc, const sim_options_t *card_options,
-                      rt_card_create_t create) {
+static status_t init_lock(inproc_t *inproc) {
     if (pthread_mutex_init(&inproc->mutex, NULL) != 0)
         return STATUS_NO_MEMORY;
-    inproc->has_mutex = true;
+    inproc->has_lock = pthread_cond_init(&inproc->changed, NULL) == 0;
+    if (!inproc->has_lock)
+        (void)pthread_mutex_destroy(&inproc->mutex);
+    return inproc->has_lock ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+static status_t start(inproc_t *inproc, const sim_options_t *card_options,
+                      rt_card_create_t create) {
+    RETURN_IF_ERROR(init_lock(inproc));
     RETURN_IF_ERROR(port_user_create(NULL, NULL, &inproc->port));
     RETURN_IF_ERROR(make_card(inproc, card_options, create));
     RETURN_IF_ERROR(rm_card_start(port_user_base(inproc->port), NULL, &inproc->rm));

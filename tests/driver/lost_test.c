@@ -135,6 +135,8 @@ static void taker_free(void *self, void *memory, size_t bytes) {
 }
 static void taker_lock(void *self) { below_of(self)->ops->lock(below_of(self)->self); }
 static void taker_unlock(void *self) { below_of(self)->ops->unlock(below_of(self)->self); }
+static void taker_sleep(void *self) { below_of(self)->ops->sleep(below_of(self)->self); }
+static void taker_wake(void *self) { below_of(self)->ops->wake(below_of(self)->self); }
 static uint64_t taker_now_ns(void *self) {
     return below_of(self)->ops->now_ns(below_of(self)->self);
 }
@@ -149,6 +151,8 @@ static const rt_client_ops_t taker_ops = {
     .memory_free = taker_free,
     .lock = taker_lock,
     .unlock = taker_unlock,
+    .sleep = taker_sleep,
+    .wake = taker_wake,
     .now_ns = taker_now_ns,
     .close = taker_close,
 };

@@ -267,7 +267,7 @@ typedef struct accel_module_options {
 accel_status_t accel_module_load(accel_device_t *device, const accel_program_t *program,
                                  const accel_module_options_t *options, accel_module_t **out_module,
                                  accel_error_t *error);
-// Waits for its launches.
+// Waits for its launches, and for a thread that shows what they printed. Not to be called by `log`.
 void accel_module_unload(accel_module_t *module);
 uint64_t accel_module_load_ns(const accel_module_t *module); // what accel_module_load took
 
