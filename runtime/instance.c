@@ -169,11 +169,14 @@ static rt_instance_t *find(accel_module_t *module, const accel_stream_t *stream)
 rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *stream) {
     rt_lock(module->device);
     rt_instance_t *instance = find(module, stream);
+    bool was_launched =
+        instance != NULL && instance->last != NULL && instance->last->tenant == instance->tenant;
     rt_unlock(module->device);
-    return instance;
+    return was_launched ? instance : NULL;
 }
 
 static void own(rt_instance_t *instance, accel_stream_t *stream) {
+    instance->tenant++;
     STORE_RELEASE(&instance->stream, stream != NULL ? stream : &instance->own);
 }
 
@@ -284,17 +287,31 @@ static accel_status_t wait_for(rt_instance_t *instance, const rt_launch_t *launc
 }
 
 // A heap belongs to the instance: while a launch may have it grow, the next one is not filled in.
-static uint32_t queue_of(const accel_module_t *module) {
-    return (module->program->image.note->flags & ISA_IMAGE_MAY_GROW) != 0 ? 1 : RT_QUEUED;
+static bool may_queue(const accel_module_t *module) {
+    return (module->program->image.note->flags & ISA_IMAGE_MAY_GROW) == 0;
+}
+
+// In a stream not the last one, even if that is over: a launch that fails shall leave what
+// accel_stream_output tells of it. A run has fetched all when the next begins.
+static rt_launch_t *choose(rt_instance_t *instance, const accel_stream_t *stream) {
+    rt_launch_t *last = instance->last, *found = NULL;
+    if (last != NULL && stream == &instance->own && is_over(instance, last, stream))
+        return last;
+    for (uint32_t i = 0; i < RT_QUEUED; i++) {
+        rt_launch_t *launch = &instance->launches[i];
+        if (launch != last && is_over(instance, launch, stream))
+            return launch;
+        if (launch != last && (found == NULL || launch->point < found->point))
+            found = launch;
+    }
+    return found;
 }
 
 accel_status_t rt_instance_next(rt_instance_t *instance, accel_stream_t *stream,
                                 rt_launch_t **out_launch, accel_error_t *error) {
-    rt_launch_t *launch = instance->last != NULL ? instance->last : &instance->launches[0];
-    for (uint32_t i = 0; i < queue_of(instance->module) && !is_over(instance, launch, stream); i++)
-        if (instance->launches[i].point < launch->point ||
-            is_over(instance, &instance->launches[i], stream))
-            launch = &instance->launches[i];
+    if (instance->last != NULL && !may_queue(instance->module))
+        RT_TRY(wait_for(instance, instance->last, stream, error));
+    rt_launch_t *launch = choose(instance, stream);
     RT_TRY(wait_for(instance, launch, stream, error));
     RT_TRY(make_launch(instance, launch, error));
     *out_launch = launch;

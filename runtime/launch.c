@@ -119,6 +119,7 @@ static uint32_t publish(rt_instance_t *instance, rt_launch_t *launch, accel_stre
     uint32_t number = ++device->launches;
     launch->number = number;
     launch->heap_refused = 0;
+    launch->tenant = instance->tenant;
     if (instance->lane != stream->lane) {
         before = instance->lane;
         instance->lane = stream->lane;

@@ -243,9 +243,9 @@ accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *modul
     if (index >= note->n_outputs)
         return rt_fail(error, ACCEL_NOT_FOUND, "the program has only %u outputs", note->n_outputs);
     rt_instance_t *instance = rt_instance_find(module, stream);
-    const rt_launch_t *launch = instance != NULL ? instance->last : NULL;
-    if (launch == NULL)
+    if (instance == NULL)
         return rt_fail(error, ACCEL_NOT_FOUND, "the program was not launched in this stream");
+    const rt_launch_t *launch = instance->last;
     RT_TRY(rt_instance_wait(instance, stream, error));
     RT_TRY(rt_launch_output(instance, launch, note->n_inputs + index, &result, &va, error));
     result.data = launch->places[note->n_inputs + index].host;

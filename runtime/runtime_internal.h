@@ -267,6 +267,7 @@ typedef struct rt_launch {
     // Under the client's lock.
     uint64_t point;        // in the instance's lane; 0: of no use there any more
     uint32_t number;       // for fault records
+    uint32_t tenant;       // the instance's then
     uint64_t heap_refused; // what the program asked for in vain
 } rt_launch_t;
 
@@ -299,6 +300,7 @@ typedef struct rt_instance {
     rt_lane_t *lane; // of the launches under way, held; NULL: none
     rt_launch_t launches[RT_QUEUED];
     rt_launch_t *last; // of the launches; NULL: none
+    uint32_t tenant;   // counts those who took it
     bool is_held;      // its stream's thread collects it; its end wakes
 } rt_instance_t;
 
@@ -328,10 +330,11 @@ void rt_instances_destroy(accel_module_t *module);
 accel_status_t rt_instance_take(accel_module_t *module, accel_stream_t *stream,
                                 rt_instance_t **out_instance, accel_error_t *error);
 void rt_instance_give(rt_instance_t *instance);
+// The stream's; NULL: nothing was launched in it.
 rt_instance_t *rt_instance_find(accel_module_t *module, const accel_stream_t *stream);
 // For all that follows `stream` is the instance's.
-// A launch to be filled in: one that is over, or the oldest, which is waited for. The last one only
-// if it is over: what it left is good until then.
+// A launch to be filled in: one that is over, or the oldest, which is waited for. In a stream not
+// the last one: what it left is good until another was submitted.
 accel_status_t rt_instance_next(rt_instance_t *instance, accel_stream_t *stream,
                                 rt_launch_t **out_launch, accel_error_t *error);
 // Waits for all its launches and shows what they printed.

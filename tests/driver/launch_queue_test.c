@@ -117,6 +117,61 @@ static void refused_launches_leave_no_trace(void **state) {
     assert_int_equal(check_result(q->memory[0], 5), 0);
 }
 
+static void expect_output(queue_t *q, uint32_t place, uint64_t number) {
+    accel_error_t error = {0};
+    accel_tensor_t output = {0};
+    OK(accel_stream_output(q->stream, q->card.module, 0, &output, &error));
+    assert_ptr_equal(output.data, q->memory[place] + 16);
+    assert_int_equal(output.rank, 1);
+    assert_int_equal(output.dims[0], NUMBERS);
+    assert_int_equal(output.bytes, BYTES);
+    assert_int_equal(check_result(q->memory[place], number), 0);
+}
+
+// Refused when all but one place was filled in.
+static void refuse(queue_t *q, accel_stream_t *stream) {
+    uint64_t *memory = q->memory[1], outside[NUMBERS];
+    accel_error_t error = {0};
+    accel_tensor_t inputs[2] = {
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .data = memory + 8, .bytes = BYTES}};
+    accel_tensor_t output = {.data = outside, .bytes = BYTES};
+    assert_int_equal(accel_stream_launch(stream, q->card.module, inputs, 2, &output, 1, &error),
+                     ACCEL_INVALID);
+    assert_non_null(strstr(error.text, "memory from accel_host_alloc"));
+}
+
+static void outputs_outlast_refused_launches(void **state) {
+    queue_t *q = *state;
+    accel_error_t error = {0};
+    for (uint32_t n = 0; n < 2 * QUEUED; n++) {
+        OK(start(q, 0, MODE_ADD, n, &error));
+        if (n % 2 == 0)
+            OK(accel_stream_wait(q->stream, UINT64_MAX, &error));
+        refuse(q, q->stream);
+        expect_output(q, 0, n);
+    }
+}
+
+// A stream that takes over the place of another finds nothing of that one's.
+static void outputs_go_with_their_stream(void **state) {
+    queue_t *q = *state;
+    accel_error_t error = {0};
+    accel_tensor_t output = {0};
+    accel_stats_t stats;
+    OK(start(q, 0, MODE_ADD, 1, &error));
+    accel_stream_destroy(q->stream);
+    OK(accel_stream_create(q->card.device, NULL, &q->stream, &error));
+    refuse(q, q->stream);
+    assert_int_equal(accel_stream_output(q->stream, q->card.module, 0, &output, &error),
+                     ACCEL_NOT_FOUND);
+    assert_int_equal(accel_stream_stats(q->stream, q->card.module, &stats), ACCEL_NOT_FOUND);
+    OK(accel_module_stats(q->card.module, &stats)); // the module's, whoever had it
+    assert_true(stats.hart_instructions > 0);
+    OK(start(q, 0, MODE_ADD, 2, &error));
+    expect_output(q, 0, 2);
+}
+
 // Unloading waits for them.
 static void modules_wait_for_what_is_queued(void **state) {
     queue_t *q = *state;
@@ -136,6 +191,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         TEST(launches_do_not_wait_for_each_other), TEST(more_launches_than_places),
         TEST(a_fault_ends_what_is_queued),         TEST(refused_launches_leave_no_trace),
+        TEST(outputs_outlast_refused_launches),    TEST(outputs_go_with_their_stream),
         TEST(modules_wait_for_what_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,54 @@ static void a_copy_of_the_users_is_told(void **state) {
     close_device(f);
 }
 
+// --- Outputs of launches ---
+
+// Of prog_stream, into `result` of `memory`, which the card reaches.
+static accel_status_t launch_into(fixture_t *f, accel_stream_t *stream, accel_module_t *module,
+                                  uint64_t *memory, uint32_t result) {
+    accel_tensor_t inputs[2] = {
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {2}, .data = memory, .bytes = 16},
+        {.dtype = ACCEL_I64, .rank = 1, .dims = {8}, .data = memory + 8, .bytes = 64}};
+    accel_tensor_t output = {.data = memory + result, .bytes = 64};
+    return accel_stream_launch(stream, module, inputs, 2, &output, 1, &f->error);
+}
+
+static void output_outlasts_a_failure(fixture_t *f, accel_module_t *module, void *memory) {
+    accel_stream_t *stream;
+    accel_buffer_t *buffer;
+    accel_tensor_t found = {0};
+    OK(accel_stream_create(f->device, NULL, &stream, &f->error));
+    OK(accel_buffer_create(f->device, 64, &buffer, &f->error));
+    OK(launch_into(f, stream, module, memory, 16));
+    OK(accel_stream_wait(stream, UINT64_MAX, &f->error));
+    take(f, 0, 1, ACCEL_LOST_RESET, true);
+    OK(accel_stream_write(stream, buffer, 0, memory, 64, &f->error));
+    assert_int_equal(launch_into(f, stream, module, memory, 24), ACCEL_CONTEXT_LOST);
+    OK(accel_stream_output(stream, module, 0, &found, &f->error));
+    assert_ptr_equal(found.data, (uint64_t *)memory + 16);
+    assert_int_equal(found.dims[0], 8);
+    accel_buffer_destroy(buffer);
+    accel_stream_destroy(stream);
+}
+
+// A launch that finds the stream lost does nothing, also not to what the one before it left.
+static void outputs_outlast_launches_that_fail(void **state) {
+    static const char *const images[] = {"queue", "stream"};
+    fixture_t *f = *state;
+    for (uint32_t i = 0; i < COUNT_OF(images); i++) {
+        accel_module_t *module;
+        void *memory;
+        open_device(f, images[i]);
+        OK(accel_module_load(f->device, f->program, NULL, &module, &f->error));
+        OK(accel_host_alloc(f->device, 256, &memory, &f->error));
+        memset(memory, 0, 256);
+        output_outlasts_a_failure(f, module, memory);
+        accel_host_free(f->device, memory);
+        accel_module_unload(module);
+        close_device(f);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2)
         return 2;
@@ -329,10 +377,9 @@ int main(int argc, char **argv) {
 #define TEST(name)                                                                                 \
     { #name, name, NULL, NULL, &f }
     const struct CMUnitTest tests[] = {
-        TEST(a_load_whose_context_is_lost_goes_on),
-        TEST(a_load_that_fails_says_why),
-        TEST(a_result_whose_copy_is_lost_is_fetched_again),
-        TEST(a_copy_of_the_users_is_told),
+        TEST(a_load_whose_context_is_lost_goes_on),         TEST(a_load_that_fails_says_why),
+        TEST(a_result_whose_copy_is_lost_is_fetched_again), TEST(a_copy_of_the_users_is_told),
+        TEST(outputs_outlast_launches_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

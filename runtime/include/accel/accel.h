@@ -346,8 +346,8 @@ accel_status_t accel_stream_launch(accel_stream_t *stream, accel_module_t *modul
                                    const accel_tensor_t *inputs, uint32_t n_inputs,
                                    const accel_tensor_t *outputs, uint32_t n_outputs,
                                    accel_error_t *error);
-// The shape of output `index` of the module's last launch in this stream, which is waited for.
-// NOT_FOUND: no such output, or not launched in it.
+// The shape of output `index` of the module's last launch in this stream, which is waited for; a
+// call that failed to launch it is none. NOT_FOUND: no such output, or not launched in it.
 accel_status_t accel_stream_output(accel_stream_t *stream, accel_module_t *module, uint32_t index,
                                    accel_tensor_t *out_tensor, accel_error_t *error);
 // As accel_module_stats and _node_stats, of the module's last launch in this stream.
