@@ -110,16 +110,15 @@ static const accel_module_t *only_module(accel_device_t *device, const rt_lane_t
     return found;
 }
 
+// Under the client's lock, as all that uses it: it points into its module.
 static culprit_t culprit_of(accel_device_t *device, const rt_lane_t *lane,
                             const isa_fault_record_t *fault) {
     culprit_t culprit = {0};
-    rt_lock(device);
     bool found = find_launch(device, fault->launch, &culprit);
-    if (!found)
-        culprit.module = only_module(device, lane, &culprit.is_copy);
-    rt_unlock(device);
     if (found)
         find_node(&culprit, fault);
+    else
+        culprit.module = only_module(device, lane, &culprit.is_copy);
     culprit.is_certain = found;
     return culprit;
 }
@@ -206,28 +205,35 @@ static accel_status_t lost_by_event(accel_error_t *error) {
     return result;
 }
 
+static void add_all(rt_text_t *text, const culprit_t *culprit, uint32_t reason,
+                    const isa_fault_record_t *fault) {
+    rt_text_add(text, culprit->is_copy ? "the copy " : "the program ");
+    if (culprit->module != NULL && culprit->node == NULL)
+        rt_text_add(text, "%s ", culprit->module->program->path);
+    rt_text_add(text, "failed");
+    if (culprit->node != NULL)
+        rt_text_add(text, " in node '%s' (%s)", culprit->node, culprit->op);
+    rt_text_add(text, ": ");
+    if (lost_text(reason) != NULL)
+        rt_text_add(text, "%s", lost_text(reason));
+    else if (fault->cause == ISA_FAULT_PROGRAM_EXIT)
+        add_exit(text, culprit, fault->value);
+    else
+        add_details(text, culprit, fault);
+}
+
 accel_status_t rt_explain(accel_device_t *device, const rt_lane_t *lane,
                           const accel_req_ctx_query_t *query, accel_error_t *error) {
     isa_fault_record_t fault;
+    rt_text_t text = {0};
     _Static_assert(sizeof fault == sizeof query->fault, "fault record");
     memcpy(&fault, query->fault, sizeof fault);
     if (query->state != ACCEL_CTX_LOST)
         return lost_by_event(error);
+    rt_lock(device); // the module may be unloaded by who heard of the failure before
     culprit_t culprit = culprit_of(device, lane, &fault);
-    rt_text_t text = {0};
-    rt_text_add(&text, culprit.is_copy ? "the copy " : "the program ");
-    if (culprit.module != NULL && culprit.node == NULL)
-        rt_text_add(&text, "%s ", culprit.module->program->path);
-    rt_text_add(&text, "failed");
-    if (culprit.node != NULL)
-        rt_text_add(&text, " in node '%s' (%s)", culprit.node, culprit.op);
-    rt_text_add(&text, ": ");
-    if (lost_text(query->reason) != NULL)
-        rt_text_add(&text, "%s", lost_text(query->reason));
-    else if (fault.cause == ISA_FAULT_PROGRAM_EXIT)
-        add_exit(&text, &culprit, fault.value);
-    else
-        add_details(&text, &culprit, &fault);
+    add_all(&text, &culprit, query->reason, &fault);
+    rt_unlock(device);
     accel_status_t result = rt_fail(error, status_of(query->reason, &fault), "%s", text.text);
     if (error != NULL)
         error->lost = (accel_lost_t)query->reason;

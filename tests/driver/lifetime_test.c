@@ -8,7 +8,7 @@
 #include "runtime/runtime_internal.h"
 #include "tests/driver/stream_rig.h"
 
-enum { MODE_GROW = 1, MODE_PRINT = 4, HEAP_BYTES = 1 << 20 };
+enum { MODE_GROW = 1, MODE_WILD = 3, MODE_PRINT = 4, HEAP_BYTES = 1 << 20 };
 
 // The way to a card in this process.
 typedef struct warden {
@@ -22,6 +22,10 @@ typedef struct warden {
     uint32_t ctx;     // of the last submission
     uint32_t sync;
     bool is_lost; // what was submitted last
+    // The next thread that asks about a context stays where it gives the device's lock back, and
+    // goes on when this is over.
+    bool hold_reader, has_reader;
+    pthread_t reader;
 } warden_t;
 
 typedef struct lifetime {
@@ -70,6 +74,26 @@ static void note_submission(warden_t *warden, const accel_req_submit_t *request)
     unlock_warden(warden);
 }
 
+static void note_reader(warden_t *warden) {
+    lock_warden(warden);
+    if (warden->hold_reader && !warden->has_reader) {
+        warden->has_reader = true;
+        warden->reader = pthread_self();
+    }
+    unlock_warden(warden);
+}
+
+static void hold_reader(warden_t *warden) {
+    lock_warden(warden);
+    bool is_reader = warden->has_reader && pthread_equal(warden->reader, pthread_self());
+    warden->n_held += is_reader;
+    (void)pthread_cond_broadcast(&warden->changed);
+    while (is_reader && warden->hold_reader)
+        wait_warden(warden);
+    warden->n_held -= is_reader;
+    unlock_warden(warden);
+}
+
 static status_t warden_request(void *self, void *request, size_t bytes) {
     warden_t *warden = self;
     const accel_req_t *head = request;
@@ -88,6 +112,8 @@ static status_t warden_request(void *self, void *request, size_t bytes) {
         query->state = ACCEL_CTX_LOST;
         query->reason = ACCEL_LOST_RESET;
     }
+    if (head->op == ACCEL_REQ_CTX_QUERY)
+        note_reader(warden);
     return STATUS_OK;
 }
 
@@ -107,7 +133,10 @@ static void warden_free(void *self, void *memory, size_t bytes) {
     below_of(self)->ops->memory_free(below_of(self)->self, memory, bytes);
 }
 static void warden_lock(void *self) { below_of(self)->ops->lock(below_of(self)->self); }
-static void warden_unlock(void *self) { below_of(self)->ops->unlock(below_of(self)->self); }
+static void warden_unlock(void *self) {
+    below_of(self)->ops->unlock(below_of(self)->self);
+    hold_reader(self);
+}
 static void warden_sleep(void *self) {
     warden_t *warden = self;
     lock_warden(warden);
@@ -282,6 +311,35 @@ static void modules_wait_for_who_shows(void **state) {
     }
 }
 
+// --- Whoever finds out why ---
+
+// What it names is gone when it goes on: another thread heard of the failure meanwhile.
+static void reasons_outlast_their_modules(void **state) {
+    lifetime_t *l = *state;
+    accel_error_t error = {0};
+    pthread_t waiter;
+    void *failed;
+    open_behind(l, "queue");
+    OK(launch(&l->card, l->stream, l->memory, MODE_WILD, 0x7f00000000, &error));
+    OK(accel_event_record(l->stream, &l->event, &error));
+    l->warden.hold_reader = true;
+    assert_int_equal(pthread_create(&waiter, NULL, wait_for_event, l), 0);
+    lock_warden(&l->warden);
+    while (l->warden.n_held == 0)
+        wait_warden(&l->warden);
+    unlock_warden(&l->warden);
+    assert_int_equal(accel_event_wait(l->event, UINT64_MAX, &error), ACCEL_CONTEXT_LOST);
+    assert_non_null(strstr(error.text, "in node 'wrong' (Gather)"));
+    accel_module_unload(l->card.module), l->card.module = NULL;
+    accel_program_close(l->card.program), l->card.program = NULL;
+    lock_warden(&l->warden);
+    l->warden.hold_reader = false;
+    unlock_warden(&l->warden);
+    assert_int_equal(pthread_join(waiter, &failed), 0);
+    assert_null(failed);
+    close_behind(l);
+}
+
 #define TEST(test) cmocka_unit_test_prestate(test, &lifetime)
 
 int main(int argc, char **argv) {
@@ -289,6 +347,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         TEST(lost_lanes_wait_for_who_gives_memory),
         TEST(modules_wait_for_who_shows),
+        TEST(reasons_outlast_their_modules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
