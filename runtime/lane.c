@@ -209,12 +209,13 @@ static status_t go_on(accel_device_t *device, rt_lane_t *lane) {
     return status == STATUS_CONTEXT_LOST || status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static rt_lane_t *next_growing(accel_device_t *device, uint32_t round) {
+// One that another thread looked at in a later round will do: both come to an end.
+static rt_lane_t *next_growing(accel_device_t *device, uint64_t round) {
     rt_lane_t *found = NULL;
     rt_lock(device);
     for (list_node_t *node = device->lanes.next; node != &device->lanes; node = node->next) {
         rt_lane_t *lane = LIST_OWNER(node, rt_lane_t, link);
-        if (lane->seen != round && lane->grows && LOAD_ACQUIRE(&lane->ctx) != 0) {
+        if (lane->seen < round && lane->grows && LOAD_ACQUIRE(&lane->ctx) != 0) {
             lane->seen = round;
             rt_lane_hold(lane);
             found = lane;
@@ -228,7 +229,7 @@ static rt_lane_t *next_growing(accel_device_t *device, uint32_t round) {
 // Nobody may be waiting for a lane that another one depends on.
 static void look_after_all(accel_device_t *device) {
     rt_lock(device);
-    uint32_t round = ++device->round;
+    uint64_t round = ++device->round;
     rt_unlock(device);
     rt_lane_t *lane;
     while ((lane = next_growing(device, round)) != NULL) {

@@ -84,7 +84,7 @@ struct accel_device {
     list_node_t lanes;
     list_node_t dead;  // lanes whose timeline others' submissions still name
     uint32_t launches; // numbers given
-    uint32_t round;    // of looks at all lanes
+    uint64_t round;    // of looks at all lanes
 };
 
 struct accel_buffer {
@@ -156,7 +156,7 @@ typedef struct rt_lane {
     // Under the client's lock.
     list_node_t link; // of the device
     uint32_t users;
-    uint32_t seen;    // round of the last look at it
+    uint64_t seen;    // round of the last look at it
     bool grows;       // a launch that may suspend was submitted
     bool is_answered; // somebody is giving its suspended launch memory; its end wakes
     bool is_lost;     // and `error` tells why
