@@ -642,10 +642,8 @@ void rm_sched_pump(rm_card_t *card) {
 void rm_sched_look(rm_card_t *card) {
     if (!rm_enter(card))
         return;
-    plan_t plan = turn(card, false);
+    (void)turn(card, false);
     rm_leave(card);
-    if (plan.ended)
-        rm_progress(card);
 }
 
 void rm_sched_nudge(rm_card_t *card) {
