@@ -576,8 +576,9 @@ WARN_UNUSED status_t rm_submit_own_signals(rm_card_t *card, rm_job_t *job,
 
 // --- sched.c ---
 
-void rm_sched_notify(void *card, const hw_notice_t *notice); // [I]
-// Under the spin.
+// Under the spin, the first three.
+void rm_sched_enqueue(rm_card_t *card, rm_job_t *job, bool in_front);
+void rm_sched_dequeue(rm_job_t *job);
 void rm_sched_push(rm_card_t *card, rm_job_t *job);
 // Under the spin: takes a packet of rm's own out of the queue; false: it is not there (any more).
 bool rm_sched_withdraw(rm_card_t *card, rm_job_t *job);
@@ -595,11 +596,6 @@ void rm_sched_look(rm_card_t *card);
 bool rm_sched_stop(rm_card_t *card, uint32_t node);
 // Under the spin: queued jobs of the context, and its suspended launch, end with `status`.
 void rm_sched_cancel(rm_card_t *card, rm_context_t *context, status_t status);
-// Under the spin: the node was stopped. What is in flight comes back in order, but `aborted` (0:
-// none), whose context is lost with `reason`.
-void rm_sched_settle(rm_card_t *card, uint32_t node, uint64_t aborted, uint32_t reason);
-// Under the spin: everything ends with DEVICE_LOST.
-void rm_sched_end_all(rm_card_t *card);
 // Asks for an interrupt at the next completion of each node.
 void rm_sched_arm(rm_card_t *card);
 static inline uint64_t rm_in_flight(const rm_node_t *node) {
@@ -608,6 +604,25 @@ static inline uint64_t rm_in_flight(const rm_node_t *node) {
 static inline rm_job_t **rm_flight_of(rm_node_t *node, uint64_t fence) {
     return &node->flight[fence % RM_FLIGHT];
 }
+
+// --- settle.c: what comes back from the card; all but the first under the spin ---
+
+void rm_sched_notify(void *card, const hw_notice_t *notice); // [I]
+// Takes in what the card told. True: jobs ended.
+bool rm_sched_collect(rm_card_t *card);
+// The time of what is at the head of the ring counts from now on, if it did not yet.
+void rm_sched_begin_head(rm_card_t *card, rm_node_t *node);
+// The node was stopped. What is in flight comes back in order, but `aborted` (0: none), whose
+// context is lost with `reason`.
+void rm_sched_settle(rm_card_t *card, uint32_t node, uint64_t aborted, uint32_t reason);
+// Everything ends with DEVICE_LOST.
+void rm_sched_end_all(rm_card_t *card);
+// It is in no queue and not in flight.
+void rm_job_finish(rm_card_t *card, rm_job_t *job, status_t status);
+// It may end with its run in the context's save area, or with pieces left to copy.
+bool rm_job_may_come_back(const rm_job_t *job);
+// What the jobs of a context end with that cannot run any more.
+status_t rm_context_loss(const rm_context_t *context);
 
 // --- class.c: who computes next; all under the spin ---
 
