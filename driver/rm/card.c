@@ -127,7 +127,7 @@ static void set_options(rm_card_t *card, const rm_options_t *options) {
 static void init(rm_card_t *card, const rm_options_t *options) {
     list_node_t *lists[] = {&card->free,    &card->retired,  &card->stores,  &card->vms,
                             &card->clients, &card->contexts, &card->waiting, &card->own,
-                            &card->idle,    &card->told};
+                            &card->idle,    &card->told,     &card->asks};
     for (uint32_t i = 0; i < COUNT_OF(lists); i++)
         list_init(lists[i]);
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)

@@ -224,57 +224,41 @@ void rm_recover_distrust(rm_card_t *card) {
 
 // --- What administrators and the system ask ---
 
-typedef struct wish {
-    rm_card_t *card;
-    uint64_t number;
-    status_t *result;
-} wish_t;
-
 static bool is_answered(const void *what) {
-    const wish_t *wish = what;
-    const rm_ask_t *ask = &wish->card->ask;
-    if (ask->done < wish->number)
-        return false;
-    *wish->result = ask->result;
-    return true;
+    const rm_ask_t *ask = what;
+    return ask->answered;
 }
 
-static bool is_free(const void *what) {
-    const rm_card_t *card = what;
-    return card->ask.asked == card->ask.done;
+// Under the spin.
+static void put_ask(rm_card_t *card, rm_ask_t *ask) {
+    list_push_back(&card->asks, &ask->link);
+    rm_watch_at(card, 0);
 }
 
-// False: it is busy with what somebody else asked for.
-static bool begin_ask(rm_card_t *card, rm_order_t order, uint32_t node, wish_t *wish) {
-    rm_spin(card);
-    bool is_mine = is_free(card);
-    if (is_mine) {
-        card->ask.order = order;
-        card->ask.node = node;
-        wish->number = ++card->ask.asked;
-        rm_watch_at(card, 0);
-    }
-    rm_unspin(card);
-    return is_mine;
+// The watchdog's thread writes into the asker's frame, so he stays until it did.
+static status_t answer_of(rm_card_t *card, const rm_ask_t *ask) {
+    while (rm_wait(card, is_answered, ask, PORT_WAIT_FOREVER) != STATUS_OK)
+        continue;
+    return ask->result;
 }
 
 status_t rm_recover_ask(rm_card_t *card, rm_order_t order, uint32_t node) {
-    status_t result = STATUS_BUSY;
-    wish_t wish = {card, 0, &result};
-    while (!begin_ask(card, order, node, &wish))
-        RETURN_IF_ERROR(rm_wait(card, is_free, card, PORT_WAIT_FOREVER));
-    RETURN_IF_ERROR(rm_wait(card, is_answered, &wish, PORT_WAIT_FOREVER));
-    return result;
+    rm_ask_t ask = {.order = order, .node = node};
+    rm_spin(card);
+    put_ask(card, &ask);
+    rm_unspin(card);
+    return answer_of(card, &ask);
 }
 
 status_t rm_reset_request(rm_client_t *client, const accel_req_reset_t *request) {
     rm_card_t *card = client->card;
-    status_t result = STATUS_BUSY;
-    wish_t wish = {card, 0, &result};
+    rm_ask_t ask = {.order = (rm_order_t)request->level, .node = request->node};
     if (request->level == ACCEL_RESET_NODE && request->node >= ISA_NODE_COUNT)
         return STATUS_NOT_FOUND;
-    if (!begin_ask(card, (rm_order_t)request->level, request->node, &wish))
-        return STATUS_BUSY;
-    RETURN_IF_ERROR(rm_wait(card, is_answered, &wish, PORT_WAIT_FOREVER));
-    return result;
+    rm_spin(card);
+    bool is_free = list_is_empty(&card->asks);
+    if (is_free)
+        put_ask(card, &ask);
+    rm_unspin(card);
+    return is_free ? answer_of(card, &ask) : STATUS_BUSY;
 }

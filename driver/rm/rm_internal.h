@@ -272,9 +272,12 @@ typedef enum rm_order {
     RM_ORDER_RESUME,
     RM_ORDER_DETACH,
 } rm_order_t;
+// Lies in the asker's frame, so that nobody gets the answer to another ask. Under the spin.
 typedef struct rm_ask {
-    uint64_t asked, done; // numbers
-    uint32_t order, node;
+    list_node_t link; // of the card, until it is answered
+    rm_order_t order;
+    uint32_t node;
+    bool answered;
     status_t result;
 } rm_ask_t;
 
@@ -319,7 +322,7 @@ struct rm_card {
     hw_info_t info;     // hw's own changes in a reset
     uint32_t asleep;    // atomic; changed under the power mutex too
     uint32_t card_resets, lost_interrupts;
-    rm_ask_t ask;
+    list_node_t asks; // in order; the first may be being carried out
 
     // Turns on COPY (copy.c).
     uint64_t last_copy_turn;

@@ -161,7 +161,7 @@ static void watch_node(rm_card_t *card, uint32_t number) {
 
 static status_t obey(rm_card_t *card, const rm_ask_t *ask) {
     if (ask->order > RM_ORDER_RESET_CARD)
-        return rm_life_order(card, (rm_order_t)ask->order);
+        return rm_life_order(card, ask->order);
     if (LOAD_ACQUIRE(&card->detached) != 0)
         return STATUS_DEVICE_LOST;
     if (LOAD_ACQUIRE(&card->suspended) != 0)
@@ -175,14 +175,18 @@ static status_t obey(rm_card_t *card, const rm_ask_t *ask) {
 
 static void look_at_ask(rm_card_t *card) {
     rm_spin(card);
-    rm_ask_t ask = card->ask;
+    list_node_t *first = list_first(&card->asks);
     rm_unspin(card);
-    if (ask.asked == ask.done)
+    if (first == NULL)
         return;
-    status_t status = obey(card, &ask);
+    rm_ask_t *ask = LIST_OWNER(first, rm_ask_t, link);
+    status_t status = obey(card, ask);
     rm_spin(card);
-    card->ask.result = status;
-    card->ask.done = ask.asked;
+    list_remove(&ask->link);
+    ask->result = status;
+    ask->answered = true; // from here on it is the asker's alone
+    if (!list_is_empty(&card->asks))
+        rm_watch_at(card, 0);
     rm_unspin(card);
     rm_progress(card);
 }

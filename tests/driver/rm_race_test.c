@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the system does with the card, in the midst of what others do with it. Threads are stopped
+// at the scheduler's spin, before they take it, until the others came as far as the test wants.
+#include <pthread.h>
+
+#include "driver/rm/rm_internal.h"
+#include "tests/driver/rig.h"
+
+typedef struct fixture {
+    rig_t rig;
+    rig_user_t user;
+    // Between rm and its port.
+    port_ops_t ops;
+    const port_ops_t *under;
+    // Atomic, optional; called by any thread before it takes the scheduler's spin.
+    void (*before_spin)(struct fixture *f);
+    pthread_t thread; // of whom the test is about
+    uint32_t phase;   // atomic; the test's own
+    status_t status, other;
+    // Atomic; waits of `thread` that slept, and that did not.
+    uint32_t counting, n_sleeps, n_wakes;
+} fixture_t;
+
+static bool is_the_thread(const fixture_t *f) { return pthread_equal(pthread_self(), f->thread); }
+
+static void spin_lock(port_t *port, port_spin_t *spin) {
+    fixture_t *f = CONTAINER_OF(port->ops, fixture_t, ops);
+    void (*before_spin)(fixture_t * f) = LOAD_ACQUIRE(&f->before_spin);
+    if (before_spin != NULL && spin == &f->rig.rm->sched)
+        before_spin(f);
+    f->under->spin_lock(port, spin);
+}
+
+static status_t event_wait(port_t *port, port_event_t *event, uint64_t count, uint64_t deadline_ns,
+                           bool interruptible) {
+    fixture_t *f = CONTAINER_OF(port->ops, fixture_t, ops);
+    if (LOAD_ACQUIRE(&f->counting) != 0 && is_the_thread(f)) {
+        bool sleeps = f->under->event_count(port, event) == count;
+        (void)ATOMIC_ADD(sleeps ? &f->n_sleeps : &f->n_wakes, 1u);
+    }
+    return f->under->event_wait(port, event, count, deadline_ns, interruptible);
+}
+
+static void reach(fixture_t *f, uint32_t phase) { STORE_RELEASE(&f->phase, phase); }
+
+// Not asserted: it is called by threads that are not cmocka's.
+static void wait_for_phase(const fixture_t *f, uint32_t phase) {
+    uint64_t end = rig_now_ns() + RIG_WAIT_NS;
+    while (LOAD_ACQUIRE(&f->phase) < phase && rig_now_ns() < end)
+        rig_pause();
+}
+
+static void wake_watchdog(rm_card_t *card) {
+    rm_spin(card);
+    rm_watch_at(card, 0);
+    rm_unspin(card);
+}
+
+static uint64_t looks(rm_card_t *card) {
+    rm_spin(card);
+    uint64_t n = card->looked;
+    rm_unspin(card);
+    return n;
+}
+
+static int set_up_as(void **state, const rm_options_t *options) {
+    fixture_t *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    rig_open_watched(&f->rig, true, options);
+    port_t *port = f->rig.rm->port;
+    f->under = port->ops;
+    f->ops = *port->ops;
+    f->ops.spin_lock = spin_lock;
+    f->ops.event_wait = event_wait;
+    port->ops = &f->ops;
+    wake_watchdog(f->rig.rm); // its thread sees them
+    RIG_UNTIL(looks(f->rig.rm) > 0);
+    rig_user_open(&f->rig, &f->user);
+    *state = f;
+    return 0;
+}
+static int set_up(void **state) { return set_up_as(state, NULL); }
+
+static int tear_down(void **state) {
+    fixture_t *f = *state;
+    rig_user_close(&f->user);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}
+
+// --- Two who ask at the same time ---
+
+enum { ASK_BEGINS = 1, ASK_MADE, ASK_OVERTAKEN };
+
+// Asking takes the spin once, and seeing the answer once more; who is inside the gate is not
+// stopped, since the suspend waits for him.
+static void stay_behind(fixture_t *f) {
+    uint32_t phase = LOAD_ACQUIRE(&f->phase);
+    if (!is_the_thread(f) || phase == ASK_OVERTAKEN)
+        return;
+    if (phase < ASK_MADE)
+        reach(f, ++phase);
+    if (phase == ASK_MADE && (LOAD_ACQUIRE(&f->rig.rm->gate) & ~RM_GATE_CLOSED) == 0)
+        wait_for_phase(f, ASK_OVERTAKEN);
+}
+
+static void *overtake(void *argument) {
+    fixture_t *f = argument;
+    uint64_t end = rig_now_ns() + RIG_WAIT_NS;
+    while (LOAD_ACQUIRE(&f->rig.rm->suspended) == 0 && rig_now_ns() < end)
+        rig_pause();
+    f->other = rm_recover_ask(f->rig.rm, RM_ORDER_RESET_NODE, ISA_NODE_COMPUTE);
+    reach(f, ASK_OVERTAKEN);
+    return NULL;
+}
+
+static void each_ask_has_its_own_answer(void **state) {
+    fixture_t *f = *state;
+    pthread_t thread;
+    f->thread = pthread_self();
+    STORE_RELEASE(&f->before_spin, stay_behind);
+    assert_int_equal(pthread_create(&thread, NULL, overtake, f), 0);
+    f->status = rm_recover_ask(f->rig.rm, RM_ORDER_SUSPEND, 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rm_card_resume(f->rig.rm), STATUS_OK);
+    assert_int_equal(f->status, STATUS_OK);
+    assert_int_equal(f->other, STATUS_BUSY);
+}
+
+#define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(each_ask_has_its_own_answer, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
