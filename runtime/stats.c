@@ -18,19 +18,18 @@ static void convert(const isa_node_stats_t *from, accel_stats_t *out_stats) {
     }
 }
 
-// The counters of one launch that has ended; `stream` NULL: the module's last one.
+// The counters of one launch that has ended; `stream` NULL: the module's last one. *out_stats NULL:
+// there was none.
 static accel_status_t find(accel_module_t *module, accel_stream_t *stream,
                            const isa_node_stats_t **out_stats) {
-    static const isa_node_stats_t none;
     rt_lock(module->device);
     rt_instance_t *instance = module->last;
     rt_unlock(module->device);
     if (stream != NULL)
         instance = rt_instance_find(module, stream);
-    if (instance == NULL || instance->last == NULL) {
-        *out_stats = &none;
+    *out_stats = NULL;
+    if (instance == NULL || instance->last == NULL)
         return stream == NULL ? ACCEL_OK : ACCEL_NOT_FOUND;
-    }
     *out_stats = instance->last->stats;
     if (stream != NULL)
         return rt_instance_wait(instance, stream, NULL);
@@ -50,7 +49,9 @@ accel_status_t accel_stream_stats(accel_stream_t *stream, accel_module_t *module
                                   accel_stats_t *out_total) {
     const isa_node_stats_t *stats;
     RT_TRY(find(module, stream, &stats));
-    convert(&stats[0], out_total);
+    *out_total = (accel_stats_t){0};
+    if (stats != NULL)
+        convert(&stats[0], out_total);
     return ACCEL_OK;
 }
 
@@ -64,7 +65,7 @@ accel_status_t accel_stream_node_stats(accel_stream_t *stream, accel_module_t *m
     if (entry == NULL || node + 1 >= module->n_stats)
         return ACCEL_NOT_FOUND;
     RT_TRY(find(module, stream, &stats));
-    if (module->last == NULL)
+    if (stats == NULL)
         return ACCEL_NOT_FOUND;
     convert(&stats[1 + node], out_stats);
     out_stats->node = name;

@@ -15,7 +15,8 @@
 //   stream. NULL is fine for every destroy call.
 // - Threads: a program, device, module, buffer or event may be used from any number of threads at
 //   the same time; a stream from one at a time. A handle is destroyed when nobody uses it; a module
-//   and a buffer when the work that uses them was waited for.
+//   and a buffer when the work that uses them was waited for, by any thread: one that waits for an
+//   event behind it may unload the module, whatever the stream's own thread does meanwhile.
 // - Errors: fallible calls return an accel_status_t; ACCEL_OK is 0. `error` may be NULL; otherwise,
 //   on failure, it holds one line of text that names the place (input, ONNX node ...) and what to
 //   do. On failure outputs are NULL or unchanged.
