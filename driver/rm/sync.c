@@ -52,6 +52,7 @@ typedef struct wish {
     const rm_client_t *client;
     const rm_sync_t *sync;
     uint64_t value;
+    status_t *out_status; // once it is decided
 } wish_t;
 
 static bool is_suspended(const wish_t *wish) {
@@ -64,10 +65,18 @@ static bool is_suspended(const wish_t *wish) {
     return false;
 }
 
+// Once and for all: a launch found suspended may have gone on when it is looked at again.
 static bool is_decided(const void *what) {
     const wish_t *wish = what;
-    return wish->sync->value >= wish->value || is_suspended(wish) ||
-           rm_client_is_lost(wish->client);
+    if (wish->sync->value >= wish->value)
+        *wish->out_status = rm_sync_status(wish->sync, wish->value);
+    else if (is_suspended(wish))
+        *wish->out_status = STATUS_SUSPENDED;
+    else if (rm_client_is_lost(wish->client))
+        *wish->out_status = STATUS_DEVICE_LOST;
+    else
+        return false;
+    return true;
 }
 
 static uint64_t deadline_of(rm_card_t *card, const accel_req_sync_t *request) {
@@ -78,17 +87,9 @@ static uint64_t deadline_of(rm_card_t *card, const accel_req_sync_t *request) {
                                                          : now + request->timeout_ns;
 }
 
-static status_t outcome(rm_card_t *card, const wish_t *wish) {
-    rm_spin(card);
-    status_t status = wish->sync->value >= wish->value ? rm_sync_status(wish->sync, wish->value)
-                      : is_suspended(wish)             ? STATUS_SUSPENDED
-                                                       : STATUS_DEVICE_LOST;
-    rm_unspin(card);
-    return status;
-}
-
 static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_sync_t *request) {
-    wish_t wish = {client, sync, request->value};
+    status_t outcome = STATUS_INTERNAL;
+    wish_t wish = {client, sync, request->value, &outcome};
     waiting_t waiting = {
         .done = is_decided,
         .what = &wish,
@@ -98,7 +99,7 @@ static status_t sync_wait(rm_client_t *client, const rm_sync_t *sync, accel_req_
     };
     status_t status = wait_for(client->card, &waiting);
     if (status == STATUS_OK)
-        return outcome(client->card, &wish);
+        return outcome;
     if (status == STATUS_INTERRUPTED) { // made again, it ends when it would have
         request->timeout_ns = waiting.deadline_ns;
         request->head.flags |= ACCEL_SYNC_UNTIL;

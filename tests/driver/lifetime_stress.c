@@ -8,7 +8,7 @@
 
 #include "tests/driver/stream_rig.h"
 
-enum { N_PAIRS = 2, MODE_ADD = 0, MODE_WILD = 3, MODE_PRINT = 4 };
+enum { N_PAIRS = 2, MODE_ADD = 0, MODE_GROW = 1, MODE_WILD = 3, MODE_PRINT = 4 };
 enum { LIMIT_MS = 2000, MAX_ROUNDS = 1000, ROUNDS_EACH = 6 }; // of a stream
 
 // One thread loads and unloads, the other has the streams.
@@ -113,9 +113,9 @@ static void hand_over(pair_t *pair, accel_event_t *event) {
 // `streams`: that of the launch, and one that waits for it.
 static int one_round(pair_t *pair, accel_module_t *module, accel_stream_t **streams,
                      uint64_t round) {
-    static const uint64_t modes[] = {MODE_PRINT, MODE_ADD, MODE_PRINT, MODE_WILD};
+    static const uint64_t modes[] = {MODE_GROW, MODE_PRINT, MODE_ADD, MODE_WILD};
     uint64_t mode = modes[round % 4];
-    uint64_t number = 0x7f00000000;
+    uint64_t number = mode == MODE_GROW ? 65536u << (1 + round / 4 % 4) : 0x7f00000000;
     fixture_t own = *pair->f;
     accel_error_t error = {0};
     accel_event_t *event = NULL;
