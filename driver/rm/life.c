@@ -6,15 +6,27 @@
 
 // --- Clients and memory that goes ---
 
-void rm_guest_enter(rm_card_t *card) {
+bool rm_guest_try(rm_card_t *card) {
+    if (LIKELY((ATOMIC_ADD(&card->guests, 1u) & RM_GUESTS_WAIT) == 0))
+        return true;
+    rm_guest_leave(card); // whoever keeps guests out may have counted this one
+    return false;
+}
+
+// Without coming in and leaving again, which wakes all that wait.
+static void wait_outside(rm_card_t *card) {
     const port_ops_t *ops = card->port->ops;
     for (;;) {
         uint64_t count = ops->event_count(card->port, &card->progress);
-        if (LIKELY((ATOMIC_ADD(&card->guests, 1u) & RM_GUESTS_WAIT) == 0))
+        if ((LOAD_ACQUIRE(&card->guests) & RM_GUESTS_WAIT) == 0)
             return;
-        rm_guest_leave(card);
         (void)ops->event_wait(card->port, &card->progress, count, PORT_WAIT_FOREVER, false);
     }
+}
+
+void rm_guest_enter(rm_card_t *card) {
+    while (UNLIKELY(!rm_guest_try(card)))
+        wait_outside(card);
 }
 
 void rm_guest_leave(rm_card_t *card) {

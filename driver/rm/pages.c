@@ -105,10 +105,12 @@ void rm_pages_ask(rm_card_t *card, uint64_t when) {
 }
 
 // What a suspended card has to tell it tells when it is resumed; one that is away or detached,
-// never.
+// never. Guests are kept out of a detached one: that is not waited for, since the port may have one
+// thread for this and the watchdog, for whom a guest may wait that the detach waits for.
 void rm_pages_run(void *user) {
     rm_card_t *card = user;
-    rm_guest_enter(card);
+    if (!rm_guest_try(card))
+        return;
     bool again = !retire_all(card);
     rm_progress(card);
     again &= LOAD_ACQUIRE(&card->absent) == 0 && LOAD_ACQUIRE(&card->suspended) == 0;

@@ -413,6 +413,7 @@ void rm_card_stop_irq(rm_card_t *card);
 // Around all that a client does: waits while memory is taken away from under it.
 #define RM_GUESTS_WAIT 0x80000000u
 void rm_guest_enter(rm_card_t *card);
+WARN_UNUSED bool rm_guest_try(rm_card_t *card); // false: not now
 void rm_guest_leave(rm_card_t *card);
 // In the watchdog's thread.
 WARN_UNUSED status_t rm_life_order(rm_card_t *card, rm_order_t order);

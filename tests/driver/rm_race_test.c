@@ -128,11 +128,72 @@ static void each_ask_has_its_own_answer(void **state) {
     assert_int_equal(f->other, STATUS_BUSY);
 }
 
+// --- Guests who are kept out ---
+
+static void *detach(void *argument) {
+    fixture_t *f = argument;
+    rm_card_detach(f->rig.rm);
+    return NULL;
+}
+
+// A request that is under way, and a detach that waits for its end.
+static void keep_detach_waiting(fixture_t *f, pthread_t *out_thread) {
+    rm_card_t *card = f->rig.rm;
+    rm_guest_enter(card);
+    assert_int_equal(pthread_create(out_thread, NULL, detach, f), 0);
+    RIG_UNTIL((LOAD_ACQUIRE(&card->guests) & RM_GUESTS_WAIT) != 0);
+}
+
+// The port may have one thread for all works: a bad page does not keep the watchdog from whom the
+// detach waits for.
+static void the_watchdog_goes_on_while_guests_are_kept_out(void **state) {
+    fixture_t *f = *state;
+    rm_card_t *card = f->rig.rm;
+    pthread_t thread;
+    keep_detach_waiting(f, &thread);
+    rm_pages_ask(card, 0);
+    uint64_t seen = looks(card);
+    wake_watchdog(card);
+    RIG_UNTIL(looks(card) > seen);
+    assert_int_equal(rm_recover_ask(card, RM_ORDER_RESET_CARD, 0), STATUS_DEVICE_LOST);
+    rm_guest_leave(card);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void *come(void *argument) {
+    fixture_t *f = argument;
+    accel_req_info_t info = {0};
+    f->thread = pthread_self();
+    STORE_RELEASE(&f->counting, 1u);
+    f->status = ASK(f->rig.admin, info, INFO);
+    STORE_RELEASE(&f->counting, 0u);
+    return NULL;
+}
+
+// Whoever is kept out does not wake himself by it. As while a detach gives memory back, which the
+// test cannot hold up.
+static void who_is_kept_out_sleeps(void **state) {
+    fixture_t *f = *state;
+    rm_card_t *card = f->rig.rm;
+    pthread_t guest;
+    (void)ATOMIC_OR(&card->guests, RM_GUESTS_WAIT);
+    assert_int_equal(pthread_create(&guest, NULL, come, f), 0);
+    RIG_UNTIL(LOAD_ACQUIRE(&f->n_sleeps) + LOAD_ACQUIRE(&f->n_wakes) > 0);
+    uint32_t n_wakes = LOAD_ACQUIRE(&f->n_wakes);
+    (void)ATOMIC_SUB(&card->guests, RM_GUESTS_WAIT);
+    rm_progress(card);
+    assert_int_equal(pthread_join(guest, NULL), 0);
+    assert_int_equal(n_wakes, 0);
+    assert_int_equal(f->status, STATUS_OK);
+}
+
 #define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(each_ask_has_its_own_answer, set_up),
+        TEST(the_watchdog_goes_on_while_guests_are_kept_out, set_up),
+        TEST(who_is_kept_out_sleeps, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
