@@ -60,7 +60,7 @@ static void thaw(rm_card_t *card) {
     rm_sched_nudge(card);
 }
 
-static bool is_still(const void *what) {
+bool rm_life_is_still(const void *what) {
     const rm_card_t *card = what;
     bool still = true;
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
@@ -75,7 +75,7 @@ static status_t freeze(rm_card_t *card) {
     for (uint32_t i = 0; i < ISA_NODE_COUNT; i++)
         card->nodes[i].stop |= rm_in_flight(&card->nodes[i]) > 0;
     rm_unspin(card);
-    return rm_wait(card, is_still, card, rm_now(card) + card->options.still_ns);
+    return rm_wait(card, rm_life_is_still, card, rm_now(card) + card->options.still_ns);
 }
 
 // --- In the watchdog's thread ---
@@ -88,7 +88,7 @@ static status_t suspend(rm_card_t *card) {
     }
     bool alone = rm_recover_close(card);
     rm_spin(card);
-    alone &= is_still(card);
+    alone &= rm_life_is_still(card);
     rm_unspin(card);
     if (!alone) {
         rm_recover_open(card);
@@ -118,13 +118,10 @@ static status_t resume(rm_card_t *card) {
     return STATUS_OK;
 }
 
-// The gate stays closed from now on. Only who works in the doorbell of a simulated card is waited
-// for longer.
+// The gate stays closed from now on.
 static status_t detach(rm_card_t *card) {
-    rm_recover_gone(card, true);
     STORE_RELEASE(&card->detached, 1u);
-    while (!rm_recover_close(card))
-        continue;
+    rm_recover_detach(card);
     return STATUS_OK;
 }
 
@@ -139,7 +136,7 @@ status_t rm_life_order(rm_card_t *card, rm_order_t order) {
     case RM_ORDER_DETACH:
         return detach(card);
     default:
-        rm_recover_gone(card, false);
+        rm_recover_gone(card);
         return STATUS_OK;
     }
 }
@@ -165,13 +162,12 @@ status_t rm_card_suspend(rm_card_t *card) {
 
 status_t rm_card_resume(rm_card_t *card) { return rm_recover_ask(card, RM_ORDER_RESUME, 0); }
 
-// A card that does not give its work back is reset, so that nobody is in its doorbell any more and
-// it reaches no memory.
+// What does not come back is stopped with the card.
 void rm_card_detach(rm_card_t *card) {
     if (card->detached != 0)
         return;
-    if (LOAD_ACQUIRE(&card->suspended) == 0 && freeze(card) != STATUS_OK)
-        (void)rm_recover_ask(card, RM_ORDER_RESET_CARD, 0); // detached in any case
+    if (LOAD_ACQUIRE(&card->suspended) == 0)
+        (void)freeze(card); // detached in any case
     (void)rm_recover_ask(card, RM_ORDER_DETACH, 0);
     rm_card_stop_irq(card);
     keep_guests_out(card);

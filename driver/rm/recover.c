@@ -95,9 +95,10 @@ status_t rm_recover_node(rm_card_t *card, uint32_t number, uint32_t reason) {
 
 // --- The card ---
 
-// Under the spin: the card is away, and every client is lost that is open. False: it was away.
+// Under the spin: the card is away, and every client is lost that is open. False: it was away. A
+// suspend ends by it; but who is about to suspend or detach the card still keeps work from it.
 static bool go_away(rm_card_t *card) {
-    card->frozen = false;
+    card->frozen &= card->suspended == 0;
     STORE_RELEASE(&card->suspended, 0u);
     if (card->absent != 0)
         return false;
@@ -148,6 +149,13 @@ static void set_up_again(rm_card_t *card) {
     STORE_RELEASE(&card->absent, 0u);
 }
 
+// Under the spin.
+static void note_reset(rm_card_t *card, status_t status) {
+    card->info = *hw_info(card->hw);
+    rm_event(card, ACCEL_EVENT_CARD_RESET, 0, NULL, (uint32_t)status, 0, 0);
+    card->card_resets += status == STATUS_OK;
+}
+
 // A client that is opened while the card is lost or being reset has nothing to lose: it goes on.
 status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     set_recovering(card);
@@ -161,12 +169,9 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     if (is_news)
         lose_all(card, status == STATUS_OK ? reason : ACCEL_LOST_REMOVED);
     rm_spin(card);
-    card->info = *hw_info(card->hw);
-    rm_event(card, ACCEL_EVENT_CARD_RESET, 0, NULL, (uint32_t)status, 0, 0);
-    if (status == STATUS_OK) {
-        card->card_resets++;
+    note_reset(card, status);
+    if (status == STATUS_OK)
         set_up_again(card);
-    }
     card->recovering = card->distrusted = false;
     rm_unspin(card);
     rm_recover_open(card);
@@ -174,21 +179,57 @@ status_t rm_recover_card(rm_card_t *card, uint32_t reason) {
     return status;
 }
 
-// What is there is stopped later, by hw.
-void rm_recover_gone(rm_card_t *card, bool is_there) {
-    if (LOAD_ACQUIRE(&card->absent) != 0)
-        return;
-    (void)rm_recover_close(card);
-    if (!is_there)
-        hw_gone(card->hw);
+// With the gate closed. Work ends here for those who gave it: the card does not reach their memory
+// any more.
+static void lose_for_good(rm_card_t *card) {
     rm_spin(card);
     (void)go_away(card);
-    card->distrusted = false;
     rm_event(card, ACCEL_EVENT_GONE, 0, NULL, 0, 0, 0);
     rm_unspin(card);
     lose_all(card, ACCEL_LOST_REMOVED);
+    rm_spin(card);
+    card->recovering = card->distrusted = false;
+    rm_unspin(card);
+}
+
+void rm_recover_gone(rm_card_t *card) {
+    if (LOAD_ACQUIRE(&card->absent) != 0)
+        return;
+    (void)rm_recover_close(card);
+    hw_gone(card->hw);
+    lose_for_good(card);
     rm_recover_open(card);
     rm_progress(card);
+}
+
+// The gate stays closed, and the card gets nothing more. True: it has nothing in work either, nor
+// anybody in its doorbell.
+static bool comes_to_rest(rm_card_t *card) {
+    bool alone = rm_recover_close(card);
+    rm_spin(card);
+    card->recovering = true;
+    bool at_rest = alone && rm_life_is_still(card) && !card->distrusted;
+    rm_unspin(card);
+    return at_rest;
+}
+
+// Who is in a doorbell comes back by it. If it fails, the card is off the bus.
+static void stop_by_reset(rm_card_t *card) {
+    status_t status = hw_reset_card(card->hw);
+    rm_spin(card);
+    note_reset(card, status);
+    rm_unspin(card);
+}
+
+void rm_recover_detach(rm_card_t *card) {
+    if (LOAD_ACQUIRE(&card->absent) == 0) {
+        if (!comes_to_rest(card))
+            stop_by_reset(card);
+        lose_for_good(card);
+        rm_progress(card);
+    }
+    while (!rm_recover_close(card))
+        continue;
 }
 
 // --- A card that did not do as it was told ---

@@ -415,6 +415,8 @@ void rm_card_stop_irq(rm_card_t *card);
 void rm_guest_enter(rm_card_t *card);
 WARN_UNUSED bool rm_guest_try(rm_card_t *card); // false: not now
 void rm_guest_leave(rm_card_t *card);
+// Under the spin: the card has nothing in work, and owes no answer.
+bool rm_life_is_still(const void *card);
 // In the watchdog's thread.
 WARN_UNUSED status_t rm_life_order(rm_card_t *card, rm_order_t order);
 
@@ -703,8 +705,10 @@ void rm_recover_distrusted(rm_card_t *card); // if it is
 void rm_recover_distrust(rm_card_t *card);
 // Any other thread, [P]. Returns when no reset is going on.
 void rm_recover_wait(rm_card_t *card);
-// The card does not answer, or (`is_there`) is taken away from the driver: all clients are lost.
-void rm_recover_gone(rm_card_t *card, bool is_there);
+void rm_recover_gone(rm_card_t *card); // it does not answer: all clients are lost
+// It is taken away from the driver: what is in work is stopped, then all clients are lost. The gate
+// is closed from then on, and nobody inside.
+void rm_recover_detach(rm_card_t *card);
 // Keeps others out of hw. False: somebody is still inside, in the doorbell of a simulated card.
 bool rm_recover_close(rm_card_t *card);
 void rm_recover_open(rm_card_t *card);

@@ -143,7 +143,7 @@ static void watch_node(rm_card_t *card, uint32_t number) {
     hw_node_info_t info;
     hw_node_query(card->hw, number, &info);
     if (info.state == ISA_NODE_STATE_OFF) {
-        rm_recover_gone(card, false); // it was away and came back as after power-on
+        rm_recover_gone(card); // it was away and came back as after power-on
         return;
     }
     look_t look = {.beat = info.heartbeat, .held = hw_held(card->hw, number)};
@@ -324,7 +324,7 @@ static void look_after(rm_card_t *card) {
     }
     rm_sched_nudge(card);
     if (!hw_alive(card->hw)) {
-        rm_recover_gone(card, false);
+        rm_recover_gone(card);
         return;
     }
     for (uint32_t i = 0; i < ISA_NODE_COUNT && card->absent == 0; i++)
@@ -338,7 +338,7 @@ void rm_watch_run(void *user) {
     rm_card_t *card = user;
     begin_look(card);
     if (LOAD_ACQUIRE(&card->gone) != 0)
-        rm_recover_gone(card, false);
+        rm_recover_gone(card);
     look_at_ask(card);
     rm_recover_distrusted(card);
     if (LOAD_ACQUIRE(&card->absent) == 0 && LOAD_ACQUIRE(&card->suspended) == 0)

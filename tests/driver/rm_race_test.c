@@ -6,6 +6,10 @@
 #include "driver/rm/rm_internal.h"
 #include "tests/driver/rig.h"
 
+// Short, but long for a thread that waits for a processor.
+static const rm_options_t quick = {
+    .answer_ns = 400000000, .stall_ns = 400000000, .still_ns = 100000000};
+
 typedef struct fixture {
     rig_t rig;
     rig_user_t user;
@@ -80,6 +84,7 @@ static int set_up_as(void **state, const rm_options_t *options) {
     return 0;
 }
 static int set_up(void **state) { return set_up_as(state, NULL); }
+static int set_up_quick(void **state) { return set_up_as(state, &quick); }
 
 static int tear_down(void **state) {
     fixture_t *f = *state;
@@ -126,6 +131,53 @@ static void each_ask_has_its_own_answer(void **state) {
     assert_int_equal(rm_card_resume(f->rig.rm), STATUS_OK);
     assert_int_equal(f->status, STATUS_OK);
     assert_int_equal(f->other, STATUS_BUSY);
+}
+
+// --- A detach that has to use force ---
+
+enum { DETACH_RESETS = 1, DETACH_MET };
+
+static void see_reset(void *user, port_log_t id) {
+    fixture_t *f = user;
+    if (id != PORT_LOG_RESET || LOAD_ACQUIRE(&f->phase) != 0)
+        return;
+    f->status = f->rig.rm->n_live > 0 ? STATUS_OK : STATUS_IO;
+    reach(f, DETACH_RESETS);
+}
+
+// Whoever finds the card there again gives it work.
+static void come_in_between(fixture_t *f) {
+    rig_user_t late;
+    if (!is_the_thread(f) || LOAD_ACQUIRE(&f->phase) != DETACH_RESETS ||
+        LOAD_ACQUIRE(&f->rig.rm->absent) != 0)
+        return;
+    reach(f, DETACH_MET);
+    rig_user_open(&f->rig, &late);
+    rig_job_t job = {.count = 10};
+    f->other = rig_submit(&late, rig_context(&late, ACCEL_CLASS_BEST_EFFORT, 0), &job, NULL);
+    rig_user_close(&late);
+}
+
+// What hangs is stopped before it is called over, and nobody gets the card in between.
+static void a_card_that_is_reset_to_be_detached_is_nobodys(void **state) {
+    fixture_t *f = *state;
+    uint32_t context = rig_context(&f->user, ACCEL_CLASS_BEST_EFFORT, 0), done = rig_sync(&f->user);
+    accel_req_hold_t hold = {0};
+    assert_int_equal(ASK(f->rig.admin, hold, HOLD), STATUS_OK);
+    rig_spin(&f->user, context, done, 1);
+    assert_int_equal(rig_inject(&f->rig, ISA_INJECT_HANG, ISA_NODE_COMPUTE), STATUS_OK);
+    f->thread = pthread_self();
+    f->other = STATUS_DEVICE_LOST;
+    f->rig.on_log_user = f;
+    f->rig.on_log = see_reset;
+    STORE_RELEASE(&f->before_spin, come_in_between);
+    rm_card_detach(f->rig.rm);
+    f->rig.on_log = NULL;
+    assert_int_equal(f->phase, DETACH_RESETS);
+    assert_int_equal(f->status, STATUS_OK);
+    assert_int_equal(f->other, STATUS_DEVICE_LOST);
+    assert_int_equal(rig_telemetry(&f->rig).card_resets, 1);
+    assert_int_equal(rig_wait(&f->user, done, 1, RIG_WAIT_NS), STATUS_DEVICE_LOST);
 }
 
 // --- Guests who are kept out ---
@@ -192,6 +244,7 @@ static void who_is_kept_out_sleeps(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(each_ask_has_its_own_answer, set_up),
+        TEST(a_card_that_is_reset_to_be_detached_is_nobodys, set_up_quick),
         TEST(the_watchdog_goes_on_while_guests_are_kept_out, set_up),
         TEST(who_is_kept_out_sleeps, set_up),
     };
