@@ -149,7 +149,8 @@ typedef struct port_ops {
     void (*log)(port_t *port, port_log_t id, uint64_t a, uint64_t b, uint64_t c); // [I][D][P]
 
     // --- Work at a time (rm only) ---
-    // [P] From work_at on, `run` is called in [P], never twice at once for one work.
+    // [P] From work_at on, `run` is called in [P], never twice at once for one work. None waits for
+    // what another one does: where memory is not waited for, one thread may run them all.
     status_t (*work_init)(port_t *port, port_work_t *work, port_work_kind_t kind,
                           void (*run)(void *user), void *user);
     void (*work_deinit)(port_t *port, port_work_t *work); // [P] cancels; waits for a running one

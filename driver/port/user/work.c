@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work at a time: one thread for all of a port's, started with the first work: who has one can
-// count on it.
+// Work at a time: one thread for all of a port's, since none waits for another one. It is started
+// with the first work: who has one can count on it.
 #include <time.h>
 
 #include "driver/port/user/user_internal.h"
