@@ -146,10 +146,11 @@ static int fetch(const work_t *w) {
 }
 
 // How many of the float registers hold another number than `bits`.
+// clang-format off
 #define EACH_FLOAT(X)                                                                              \
-    X(0)                                                                                           \
-    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17)   \
-        X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)          \
+    X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+// clang-format on
 static inline __attribute__((always_inline)) uint64_t floats_unlike(uint64_t bits) {
     uint64_t n = 0, now;
 #define COUNT(number)                                                                              \
