@@ -3,7 +3,6 @@
 // a message to another process and back, a condition variable there and back, memcpy. Exits with 1
 // when a goal is missed. Arguments: accel-cardd, image of an empty program (profile host), rounds,
 // seconds a turn.
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "driver/sim/sim.h"
 #include "driver/uapi/accel_socket.h"
 #include "runtime/runtime_internal.h"
+#include "tests/common/threads.h"
 
 #define COPY_BYTES ((size_t)64 << 20)
 #define MAX_TIMES  200000u
@@ -242,16 +242,6 @@ static void launch_close(launch_t *launch) {
     accel_program_close(launch->program);
 }
 
-static int count_threads(void) {
-    int n = 0;
-    DIR *folder = opendir("/proc/self/task");
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;)
-        n += entry->d_name[0] != '.';
-    if (folder != NULL)
-        (void)closedir(folder);
-    return n;
-}
-
 // Says so and counts it when `is` is on the wrong side of its goal.
 static void judge(bench_t *bench, const char *what, bool met, double is, double goal) {
     if (met)
@@ -297,12 +287,12 @@ typedef struct launches {
 } launches_t;
 
 static void launches_open(const bench_t *bench, launches_t *l) {
-    int before = count_threads();
+    int before = (int)count_threads();
     l->whole = (launch_t){.device = open_device(bench, "inproc", 0)};
     launch_open(bench, &l->whole);
     for (int i = 0; i < 100; i++)
         launch_once(&l->whole);
-    l->threads = count_threads() - before;
+    l->threads = (int)count_threads() - before;
     l->own = (launch_t){.device = open_device(bench, "inproc", 1)};
     l->posted = (launch_t){.device = open_posted()};
     l->served = (launch_t){.device = open_device(bench, "daemon", 0)};

@@ -388,3 +388,25 @@ void rig_pause(void) {
     struct timespec pause = {.tv_nsec = 200000};
     (void)nanosleep(&pause, NULL);
 }
+
+// --- Fixtures ---
+
+int rig_set_up(void **state, bool posted, bool watched, const rm_options_t *options) {
+    rig_fixture_t *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    if (watched)
+        rig_open_watched(&f->rig, posted, options);
+    else
+        rig_open(&f->rig, posted, options);
+    rig_user_open(&f->rig, &f->user);
+    *state = f;
+    return 0;
+}
+
+int rig_tear_down(void **state) {
+    rig_fixture_t *f = *state;
+    rig_user_close(&f->user);
+    rig_close(&f->rig);
+    free(f);
+    return 0;
+}

@@ -66,6 +66,14 @@ void rig_close(rig_t *rig);
 void rig_user_open(rig_t *rig, rig_user_t *user);
 void rig_user_close(rig_user_t *user);
 
+// What most tests have; for cmocka. `watched`: by rig_open_watched.
+typedef struct rig_fixture {
+    rig_t rig;
+    rig_user_t user;
+} rig_fixture_t;
+int rig_set_up(void **state, bool posted, bool watched, const rm_options_t *options);
+int rig_tear_down(void **state);
+
 status_t rig_ask(rm_client_t *client, void *request, size_t bytes, uint16_t op);
 #define ASK(client, request, op) rig_ask(client, &(request), sizeof(request), ACCEL_REQ_##op)
 

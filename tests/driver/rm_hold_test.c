@@ -6,26 +6,9 @@ static const rm_options_t quick = {.answer_ns = 200000000, .stall_ns = 200000000
 
 #define LONG_NS (3 * (quick.answer_ns + quick.stall_ns)) // by then a hang would be found
 
-typedef struct fixture {
-    rig_t rig;
-    rig_user_t user;
-} fixture_t;
+typedef rig_fixture_t fixture_t;
 
-static int set_up(void **state) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open(&f->rig, true, &quick);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture_t *f = *state;
-    rig_user_close(&f->user);
-    rig_close(&f->rig);
-    free(f);
-    return 0;
-}
+static int set_up(void **state) { return rig_set_up(state, true, false, &quick); }
 
 static status_t hold(rm_client_t *client, uint32_t flags) {
     accel_req_hold_t request = {.head.flags = flags};
@@ -207,7 +190,7 @@ static void timing_mode_has_no_deadlines(void **state) {
     rig_close(&rig);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

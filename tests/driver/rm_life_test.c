@@ -10,29 +10,11 @@
 static const rm_options_t quick = {
     .answer_ns = 400000000, .stall_ns = 400000000, .still_ns = 1000000000};
 
-typedef struct fixture {
-    rig_t rig;
-    rig_user_t user;
-} fixture_t;
+typedef rig_fixture_t fixture_t;
 
-static int set_up_as(void **state, bool posted, const rm_options_t *options) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open_watched(&f->rig, posted, options);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
-static int set_up(void **state) { return set_up_as(state, true, NULL); }
-static int set_up_quick(void **state) { return set_up_as(state, true, &quick); }
-static int set_up_inline(void **state) { return set_up_as(state, false, NULL); }
-
-static int tear_down(void **state) {
-    fixture_t *f = *state;
-    rig_user_close(&f->user);
-    rig_close(&f->rig);
-    free(f);
-    return 0;
-}
+static int set_up(void **state) { return rig_set_up(state, true, true, NULL); }
+static int set_up_quick(void **state) { return rig_set_up(state, true, true, &quick); }
+static int set_up_inline(void **state) { return rig_set_up(state, false, true, NULL); }
 
 static uint64_t accesses(const fixture_t *f) {
     port_fault_counts_t counts;
@@ -413,7 +395,7 @@ static void clients_meet_a_detach(void **state) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
-#define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -8,39 +8,16 @@
 // Short, but long for a thread that waits for a processor.
 static const rm_options_t quick = {.answer_ns = 400000000, .stall_ns = 400000000};
 
-typedef struct fixture {
-    rig_t rig;
-    rig_user_t user;
-} fixture_t;
+typedef rig_fixture_t fixture_t;
 
-static int set_up_as(void **state, const rm_options_t *options) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open(&f->rig, true, options);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
-static int set_up(void **state) { return set_up_as(state, &quick); }
+static int set_up(void **state) { return rig_set_up(state, true, false, &quick); }
 // A fault port watches rm: what ends work waits for no memory.
-static int set_up_watched(void **state) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open_watched(&f->rig, true, &quick);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
+static int set_up_watched(void **state) { return rig_set_up(state, true, true, &quick); }
+
 static int set_up_sleepy(void **state) {
     rm_options_t options = quick;
     options.idle_ns = 20000000;
-    return set_up_as(state, &options);
-}
-
-static int tear_down(void **state) {
-    fixture_t *f = *state;
-    rig_user_close(&f->user);
-    rig_close(&f->rig);
-    free(f);
-    return 0;
+    return rig_set_up(state, true, false, &options);
 }
 
 static status_t reset(rig_t *rig, uint32_t level, uint32_t node) {
@@ -369,7 +346,7 @@ static void bad_pages_wait_for_memory(void **state) {
     assert_int_equal(run_one(&f->user, context, done, 3), STATUS_OK);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -382,10 +359,10 @@ int main(void) {
         TEST(another_card_is_put_in),
         TEST(who_comes_late_submits_nothing_twice),
         cmocka_unit_test_setup_teardown(a_reset_wakes_the_card_for_what_came_meanwhile,
-                                        set_up_sleepy, tear_down),
+                                        set_up_sleepy, rig_tear_down),
         TEST(bad_pages_are_retired),
-        cmocka_unit_test_setup_teardown(bad_pages_are_retired, set_up_watched, tear_down),
-        cmocka_unit_test_setup_teardown(bad_pages_wait_for_memory, set_up_watched, tear_down),
+        cmocka_unit_test_setup_teardown(bad_pages_are_retired, set_up_watched, rig_tear_down),
+        cmocka_unit_test_setup_teardown(bad_pages_wait_for_memory, set_up_watched, rig_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

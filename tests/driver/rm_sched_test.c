@@ -4,28 +4,10 @@
 
 #include "tests/driver/rig.h"
 
-typedef struct fixture {
-    rig_t rig;
-    rig_user_t user;
-} fixture_t;
+typedef rig_fixture_t fixture_t;
 
-static int set_up_card(void **state, bool posted) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open(&f->rig, posted, NULL);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
-static int set_up_inline(void **state) { return set_up_card(state, false); }
-static int set_up_posted(void **state) { return set_up_card(state, true); }
-
-static int tear_down(void **state) {
-    fixture_t *f = *state;
-    rig_user_close(&f->user);
-    rig_close(&f->rig);
-    free(f);
-    return 0;
-}
+static int set_up_inline(void **state) { return rig_set_up(state, false, false, NULL); }
+static int set_up_posted(void **state) { return rig_set_up(state, true, false, NULL); }
 
 // Each job comes to its end exactly once, and the points of a context in order.
 static void all_run_once(rig_user_t *user, const uint32_t *contexts, uint32_t n_contexts,
@@ -344,16 +326,16 @@ static void unmarked_launches_do_not_suspend(void **state) {
 }
 
 #define TEST_BOTH(test)                                                                            \
-    cmocka_unit_test_setup_teardown(test, set_up_inline, tear_down),                               \
-        cmocka_unit_test_setup_teardown(test, set_up_posted, tear_down)
+    cmocka_unit_test_setup_teardown(test, set_up_inline, rig_tear_down),                           \
+        cmocka_unit_test_setup_teardown(test, set_up_posted, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST_BOTH(interrupted_runs_end_once),
         TEST_BOTH(classes_and_best_effort_end_once),
-        cmocka_unit_test_setup_teardown(the_endless_give_way, set_up_posted, tear_down),
+        cmocka_unit_test_setup_teardown(the_endless_give_way, set_up_posted, rig_tear_down),
         TEST_BOTH(a_stuck_submitter_harms_nobody),
-        cmocka_unit_test_setup_teardown(the_abandoned_do_not_wait, set_up_posted, tear_down),
+        cmocka_unit_test_setup_teardown(the_abandoned_do_not_wait, set_up_posted, rig_tear_down),
         TEST_BOTH(the_abandoned_run_no_more),
         TEST_BOTH(nodes_keep_the_order),
         TEST_BOTH(a_fault_takes_its_context_alone),

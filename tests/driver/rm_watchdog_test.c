@@ -1,33 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the watchdog finds: lost interrupts, hangs, submissions out of time; and that it sleeps.
-#include <stdio.h>
-
+#include "tests/common/threads.h"
 #include "tests/driver/rig.h"
 
 // Short, but long for a thread that waits for a processor.
 static const rm_options_t quick = {
     .answer_ns = 400000000, .stall_ns = 400000000, .idle_ns = 50000000, .ban_hangs = 3};
 
-typedef struct fixture {
-    rig_t rig;
-    rig_user_t user;
-} fixture_t;
+typedef rig_fixture_t fixture_t;
 
-static int set_up(void **state) {
-    fixture_t *f = calloc(1, sizeof *f);
-    rig_open(&f->rig, true, &quick);
-    rig_user_open(&f->rig, &f->user);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    fixture_t *f = *state;
-    rig_user_close(&f->user);
-    rig_close(&f->rig);
-    free(f);
-    return 0;
-}
+static int set_up(void **state) { return rig_set_up(state, true, false, &quick); }
 
 static void lost_interrupts_are_found(void **state) {
     fixture_t *f = *state;
@@ -234,17 +216,6 @@ static void heat_is_nobodys_error(void **state) {
     assert_int_equal(rig_query(user, context).state, ACCEL_CTX_READY);
 }
 
-static uint32_t count_threads(void) {
-    char line[128];
-    uint32_t n = 0;
-    FILE *file = fopen("/proc/self/status", "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL)
-        (void)sscanf(line, "Threads: %u", &n);
-    (void)fclose(file);
-    return n;
-}
-
 // A card that works in the caller's thread costs at most one more.
 static void one_thread_beside_the_caller(void **state) {
     (void)state;
@@ -254,6 +225,7 @@ static void one_thread_beside_the_caller(void **state) {
     rig_t rig;
     rig_user_t user;
     uint32_t before = count_threads();
+    assert_true(before > 0);
     rig_open(&rig, false, NULL);
     rig_user_open(&rig, &user);
     uint32_t context = rig_context(&user, ACCEL_CLASS_BEST_EFFORT, 0);
@@ -265,7 +237,7 @@ static void one_thread_beside_the_caller(void **state) {
     rig_close(&rig);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

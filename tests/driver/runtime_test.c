@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "accel/accel.h"
+#include "tests/common/threads.h"
 
 typedef struct fixture {
     const char *folder;
@@ -78,17 +79,6 @@ static void empty_program_runs(void **state) {
     close_card(f);
 }
 
-static uint32_t count_threads(void) {
-    char line[128];
-    uint32_t n = 0;
-    FILE *file = fopen("/proc/self/status", "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL)
-        (void)sscanf(line, "Threads: %u", &n);
-    (void)fclose(file);
-    return n;
-}
-
 // A card as one gets it, with all cores of the machine: launching next to nothing takes no threads
 // but the port's.
 static void launching_takes_one_thread(void **state) {
@@ -99,6 +89,7 @@ static void launching_takes_one_thread(void **state) {
     skip(); // it has a thread of its own
 #endif
     uint32_t before = count_threads();
+    assert_true(before > 0);
     OK(accel_program_open(path, &f->program, &f->error));
     OK(accel_device_open("inproc", NULL, &f->device, &f->error));
     OK(accel_module_load(f->device, f->program, NULL, &f->module, &f->error));

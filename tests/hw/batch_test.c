@@ -14,23 +14,6 @@
 #define NORMAL ISA_RING_NORMAL
 #define COPY   ISA_NODE_COPY
 
-static int set_up(void **state) {
-    mock_t *mock = malloc(sizeof *mock);
-    assert_non_null(mock);
-    mock_init(mock);
-    assert_int_equal(mock_start(mock), STATUS_OK);
-    *state = mock;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    mock_t *mock = *state;
-    mock_expect_none(mock);
-    mock_stop(mock);
-    free(mock);
-    return 0;
-}
-
 static void submit(mock_t *mock, uint32_t n, uint64_t fence) {
     isa_ring_packet_t packets[HW_BATCH_MAX];
     for (uint32_t i = 0; i < n; i++)
@@ -214,7 +197,7 @@ static void two_of_the_largest_fit(void **state) {
     (void)mock_expect(mock, HW_NOTICE_DONE, 1001);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, mock_set_up, mock_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

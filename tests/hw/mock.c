@@ -451,3 +451,20 @@ uint32_t mock_count_logs(const mock_t *mock, port_log_t id) {
         n += mock->logs[i].id == id;
     return n;
 }
+
+int mock_set_up(void **state) {
+    mock_t *mock = malloc(sizeof *mock);
+    assert_non_null(mock);
+    mock_init(mock);
+    assert_int_equal(mock_start(mock), STATUS_OK);
+    *state = mock;
+    return 0;
+}
+
+int mock_tear_down(void **state) {
+    mock_t *mock = *state;
+    mock_expect_none(mock);
+    mock_stop(mock);
+    free(mock);
+    return 0;
+}

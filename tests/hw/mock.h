@@ -105,4 +105,9 @@ const hw_notice_t *mock_expect(mock_t *mock, hw_notice_kind_t kind, uint64_t fen
 void mock_expect_none(const mock_t *mock);
 uint32_t mock_count_logs(const mock_t *mock, port_log_t id);
 
+// For cmocka: a started mock of a test's own, which in the end has told all that it was expected
+// to.
+int mock_set_up(void **state);
+int mock_tear_down(void **state);
+
 #endif

@@ -13,23 +13,6 @@
 #define NORMAL ISA_RING_NORMAL
 #define HIGH   ISA_RING_HIGH
 
-static int set_up(void **state) {
-    mock_t *mock = malloc(sizeof *mock);
-    assert_non_null(mock);
-    mock_init(mock);
-    assert_int_equal(mock_start(mock), STATUS_OK);
-    *state = mock;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    mock_t *mock = *state;
-    mock_expect_none(mock);
-    mock_stop(mock);
-    free(mock);
-    return 0;
-}
-
 static void submit(mock_t *mock, uint32_t node, uint32_t ring, uint64_t first, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         mock_submit(mock, node, ring, first + i);
@@ -501,7 +484,7 @@ static void something_else_answers(void **state) {
     assert_false(hw_alive(mock->hw));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, mock_set_up, mock_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
