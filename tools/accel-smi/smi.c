@@ -258,15 +258,17 @@ static const action_t commands[] = {
     X("--reset", o->reset != NULL, smi_reset, ONCE)                                                \
     X("--power-limit", o->power_limit >= 0, smi_power_limit, ONCE)
 
-static int unknown_command(const smi_t *smi, const char *name) {
-    const char *names[COUNT_OF(commands)];
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
+static int unknown_command(smi_t *smi, const char *name) {
+    const char *names[COUNT_OF(commands)], *all = "";
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
         names[i] = commands[i].name;
+        all = arena_printf(smi->arena, "%s%s%s", all, i > 0 ? ", " : "", names[i]);
+    }
     const char *meant = cli_did_you_mean(name, names, COUNT_OF(names));
     fprintf(smi->world->err, "accel-smi: there is no command '%s'%s%s%s\n", name,
             meant != NULL ? "; did you mean '" : "", meant != NULL ? meant : "",
             meant != NULL ? "'?" : "");
-    return smi_usage(smi, "commands: list, watch, processes, events, hold, inject", "");
+    return smi_usage(smi, "commands: ", all);
 }
 
 static const action_t *find_command(const char *name) {
